@@ -1,0 +1,1 @@
+//! Source units, layouts, traces, curation and records: the crate every other one shares.

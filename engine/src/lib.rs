@@ -1,0 +1,1 @@
+//! Sources and a prompt in, trace events and a record out.

@@ -1,0 +1,2 @@
+//! The `omnitrace` binary.
+fn main() {}

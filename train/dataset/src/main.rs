@@ -1,0 +1,2 @@
+//! Writes shards of world samples for training.
+fn main() {}

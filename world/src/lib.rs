@@ -1,0 +1,1 @@
+//! The synthetic world: a seed gives one sample with exactly known sources.
