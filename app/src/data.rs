@@ -1,0 +1,142 @@
+//! What pages are made of, in the page's words; `server` fills it in through [`PageData`].
+
+use attribution::record::Record;
+use serde::{Deserialize, Serialize};
+
+/// One trace as a page shows it: being made, or finished.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceView {
+    /// The permalink's id.
+    pub id: String,
+    /// Where it stands.
+    pub status: TraceStatus,
+    /// What was asked, for display until the record (or the `Sources` event) is there.
+    pub request: RequestView,
+    /// Present when finished.
+    pub record: Option<Record>,
+    /// World task name for shipped examples (`visual-qa`, ...), else empty.
+    pub task: String,
+}
+
+/// Where a trace stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum TraceStatus {
+    /// Waiting; 0 is next.
+    Queued {
+        /// Jobs before it.
+        position: u32,
+    },
+    /// Being made; events at `/api/traces/{id}/events`.
+    Running,
+    /// The record is there (also after a stop: then `receipt.finish` says so).
+    Finished,
+    /// Will not be finished.
+    Failed {
+        /// A sentence that says what to do.
+        message: String,
+    },
+}
+
+/// The question as it was sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestView {
+    /// The instruction.
+    pub prompt: String,
+    /// The items in order.
+    pub items: Vec<ItemView>,
+    /// Model name.
+    pub model: String,
+}
+
+/// One item of a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ItemView {
+    /// Typed text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// A picture at `/media/{hash}`.
+    Image {
+        /// Content hash.
+        hash: String,
+        /// File name.
+        name: String,
+    },
+    /// A sound at `/media/{hash}`.
+    Audio {
+        /// Content hash.
+        hash: String,
+        /// File name.
+        name: String,
+    },
+    /// A film at `/media/{hash}`.
+    Video {
+        /// Content hash.
+        hash: String,
+        /// File name.
+        name: String,
+    },
+}
+
+/// One card of the gallery.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GalleryCard {
+    /// Trace id.
+    pub id: String,
+    /// World task name.
+    pub task: String,
+    /// The question or instruction.
+    pub question: String,
+    /// Of the answer; empty while it is being made.
+    pub first_sentence: String,
+    /// Content hash of a picture to show, where there is one.
+    pub thumbnail: Option<String>,
+    /// Waveform peaks where there is a sound and no picture.
+    pub peaks: Vec<u8>,
+}
+
+/// A loaded or loadable model (`GET /api/models`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// Name to send as `options.model`.
+    pub name: String,
+    /// One sentence: what it is and what it understands.
+    pub about: String,
+    /// Whether it is the default.
+    pub default: bool,
+}
+
+/// Limits shown before an upload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitsView {
+    /// Bytes per file.
+    pub max_file_bytes: u64,
+    /// Bytes per request.
+    pub max_request_bytes: u64,
+    /// Items per request.
+    pub max_items: u32,
+    /// Seconds of sound or film per item.
+    pub max_media_secs: f64,
+    /// Upper bound of `max_new_tokens`.
+    pub max_new_tokens: u32,
+    /// Jobs waiting now.
+    pub queued: u32,
+    /// Expected wait, seconds.
+    pub expected_wait_secs: f64,
+}
+
+/// What the server lends the pages; put into leptos context as `Arc<dyn PageData>` for every server-side render.
+#[cfg(feature = "ssr")]
+pub trait PageData: Send + Sync + 'static {
+    /// A trace by id.
+    fn trace(&self, id: &str) -> Option<TraceView>;
+    /// The shipped examples, in gallery order.
+    fn gallery(&self) -> Vec<GalleryCard>;
+    /// Models to choose from.
+    fn models(&self) -> Vec<ModelView>;
+    /// Limits and queue.
+    fn limits(&self) -> LimitsView;
+}
