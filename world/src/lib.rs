@@ -1,1 +1,4 @@
 //! The synthetic world: a seed gives one sample with exactly known sources.
+
+pub mod rng;
+pub mod vocabulary;
