@@ -1,0 +1,43 @@
+// Manners: WCAG by axe in light and dark, no sideways scrolling at 320 px, no console noise (the fixture asserts that).
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { expect, gallery, hydrated, test } from './page';
+
+const axe = readFileSync(createRequire(__filename).resolve('axe-core/axe.min.js'), 'utf8');
+
+for (const scheme of ['light', 'dark'] as const) {
+  test(`axe finds nothing (${scheme})`, async ({ page }) => {
+    const traces = await gallery(page);
+    const routes = ['/', '/new', '/about', `/t/${traces.get('visual-qa')![0]}`, `/t/${traces.get('video-qa')![0]}`];
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    for (const route of routes) {
+      await page.goto(route);
+      await hydrated(page);
+      const violations = await page.evaluate(async (source) => {
+        new Function(`${source}; window.axe = axe`).call(window);
+        const result = await (window as any).axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] });
+        return result.violations.map((v: any) => `${v.id}: ${v.nodes.slice(0, 3).map((n: any) => n.html).join(' | ')}`);
+      }, axe);
+      expect(violations, route).toEqual([]);
+    }
+  });
+}
+
+test('nothing scrolls sideways at 320 px', async ({ page }) => {
+  const traces = await gallery(page);
+  await page.setViewportSize({ width: 320, height: 640 });
+  for (const route of ['/', '/new', '/about', ...[...traces.values()].map((ids) => `/t/${ids[0]}`)]) {
+    await page.goto(route);
+    await hydrated(page);
+    const [wide, view] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    expect(wide, route).toBeLessThanOrEqual(view);
+  }
+});
+
+test('an unknown page and an unknown trace say so', async ({ page }) => {
+  for (const route of ['/no-such-page', '/t/nosuchtrace']) {
+    const response = await page.request.get(route);
+    expect(response.status(), route).toBe(404);
+    expect(await response.text()).toContain('<h1');
+  }
+});
