@@ -13,11 +13,11 @@ for (const scheme of ['light', 'dark'] as const) {
     for (const route of routes) {
       await page.goto(route);
       await hydrated(page);
-      const violations = await page.evaluate(async (source) => {
-        new Function(`${source}; window.axe = axe`).call(window);
+      await page.evaluate(axe);
+      const violations = await page.evaluate(async () => {
         const result = await (window as any).axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] });
         return result.violations.map((v: any) => `${v.id}: ${v.nodes.slice(0, 3).map((n: any) => n.html).join(' | ')}`);
-      }, axe);
+      });
       expect(violations, route).toEqual([]);
     }
   });
