@@ -8,12 +8,10 @@ Each word is spoken alone by espeak-ng, resampled to 16 kHz, trimmed to where it
 as IMA ADPCM (4 bits a sample). The layout is described and read in world/src/speech/bank.rs. Needs nothing but the two above.
 """
 
-import io
 import pathlib
 import re
 import struct
 import subprocess
-import wave
 
 import numpy as np
 
@@ -22,20 +20,22 @@ RATE_HZ = 16_000
 
 # Name in the bank, espeak-ng voice, words per minute, pitch (0-99), held out from training.
 VOICES = [
-    ("amber", "en-us+f2", 150, 55, False),
-    ("basil", "en-us+m1", 150, 40, False),
-    ("cedar", "en-us+m3", 165, 50, False),
-    ("daisy", "en-us+f3", 165, 60, False),
-    ("elder", "en-gb+m7", 155, 35, False),
-    ("fern", "en-gb+f4", 155, 50, False),
-    ("ginger", "en-gb+f5", 170, 65, False),
-    ("hazel", "en-us+m5", 145, 45, False),
-    ("iris", "en-us+linda", 155, 50, False),
-    ("juniper", "en-gb-scotland+m2", 155, 45, False),
-    ("laurel", "en-us+f1", 155, 58, True),
-    ("maple", "en-gb+m4", 160, 42, True),
+    ("amber", "en-us+f2", 208, 55, False),
+    ("basil", "en-us+m1", 188, 40, False),
+    ("cedar", "en-us+m3", 203, 50, False),
+    ("daisy", "en-us+f3", 203, 60, False),
+    ("elder", "en-gb+m7", 193, 35, False),
+    ("fern", "en-gb+f4", 193, 50, False),
+    ("ginger", "en-gb+f5", 208, 65, False),
+    ("hazel", "en-us+m5", 183, 45, False),
+    ("iris", "en-us+linda", 213, 50, False),
+    ("juniper", "en-gb-scotland+m2", 193, 45, False),
+    ("laurel", "en-us+f1", 193, 58, True),
+    ("maple", "en-gb+m4", 198, 42, True),
 ]
 
+# The words between the others are unstressed: spoken faster and softer.
+UNSTRESSED = ("a", "the", "at")
 # A lone "a" would be read as the letter's name; these are the sounds they have inside a sentence.
 PHONEMES = {"a": "[[a#]]", "the": "[[D@2]]", "at": "[[at]]"}
 
@@ -62,11 +62,9 @@ def speak(word, voice, words_per_minute, pitch):
     command = ["espeak-ng", "-v", voice, "-s", str(words_per_minute), "-p", str(pitch), "-a", "120", "--stdout",
                PHONEMES.get(word, word)]
     data = subprocess.run(command, check=True, capture_output=True).stdout
-    with wave.open(io.BytesIO(data)) as file:
-        rate = file.getframerate()
-        # The header of a stream lies about its length; read what is there.
-        sound = np.frombuffer(data[44:][: (len(data) - 44) // 2 * 2], "<i2") / 32768.0
-    return resample(sound, rate)
+    # A plain header of 44 bytes; it lies about the length, since it was written before the sound: read what is there.
+    rate = struct.unpack_from("<I", data, 24)[0]
+    return resample(np.frombuffer(data[44 : len(data) // 2 * 2], "<i2") / 32768.0, rate)
 
 
 def resample(sound, rate):
@@ -131,21 +129,20 @@ def text(string):
 
 def main():
     words = vocabulary()
-    head, clips, longest = b"", b"", 0.0
-    entries = b""
+    entries, clips, longest = b"", b"", 0.0
     for name, voice, speed, pitch, held_out in VOICES:
         seconds = 0.0
         for word in words:
-            sound = trim(speak(word, voice, speed, pitch))
-            # Articles are unstressed.
-            sound = level(sound, 0.09 if word in ("a", "the", "at") else 0.14)
+            light = word in UNSTRESSED
+            sound = trim(speak(word, voice, speed * 3 // 2 if light else speed, pitch))
+            sound = level(sound, 0.09 if light else 0.14)
             clip = adpcm(sound)
             entries += struct.pack("<II", len(clips), len(sound))
             clips += clip
             seconds += len(sound) / RATE_HZ
             longest = max(longest, len(sound) / RATE_HZ)
         print(f"{name:8} {voice:18} {seconds:5.1f} s")
-    head += b"WORDBANK" + struct.pack("<III", 1, len(words), len(VOICES))
+    head = b"WORDBANK" + struct.pack("<III", 1, len(words), len(VOICES))
     head += b"".join(text(word) for word in words)
     head += b"".join(text(name) + bytes([held_out]) for name, *_, held_out in VOICES)
     path = ROOT / "world/assets/words.bank"
