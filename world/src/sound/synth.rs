@@ -198,16 +198,16 @@ pub(super) fn beats(total: usize, step_secs: f64, jitter: f64, rng: &mut Rng) ->
 
 /// Raises and lowers the first and last samples along half a cosine.
 pub(super) fn fade(sound: &mut [f64], in_secs: f64, out_secs: f64) {
-    let n = sound.len();
-    let rise = samples(in_secs).min(n / 2);
-    let fall = samples(out_secs).min(n / 2);
+    let half = sound.len() / 2;
+    let rise = samples(in_secs).min(half);
+    let fall = samples(out_secs).min(half);
     let curve =
         |k: usize, of: usize| 0.5 - 0.5 * libm::cos(TAU / 2.0 * (k as f64 + 0.5) / of as f64);
-    for k in 0..rise {
-        sound[k] *= curve(k, rise);
+    for (k, x) in sound.iter_mut().take(rise).enumerate() {
+        *x *= curve(k, rise);
     }
-    for k in 0..fall {
-        sound[n - 1 - k] *= curve(k, fall);
+    for (k, x) in sound.iter_mut().rev().take(fall).enumerate() {
+        *x *= curve(k, fall);
     }
 }
 

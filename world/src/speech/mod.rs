@@ -18,6 +18,9 @@ pub const SPEED_RANGE: (f64, f64) = (0.75, 1.35);
 /// The rendered words, made by `train/bank/make.py`.
 static WORDS: &[u8] = include_bytes!("../../assets/words.bank");
 
+/// Where a word is heard: the seconds from its onset to its end.
+pub type Span = (f64, f64);
+
 /// Somebody who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Voice {
@@ -63,7 +66,7 @@ pub fn say(
     voice: Voice,
     speed: f64,
     rng: &mut Rng,
-) -> Option<(Vec<f32>, Vec<(f64, f64)>)> {
+) -> Option<(Vec<f32>, Vec<Span>)> {
     let bank = shipped()?;
     let voice = bank.voice(voice.name)?;
     let speed = if speed.is_nan() {
