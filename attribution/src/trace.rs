@@ -1,0 +1,241 @@
+//! The token trace: every step's signals as bounded unit masses, and each chunk's heat maps.
+//! In: one slice over the prompt positions per signal and step; closed chunks. Out: [`SignalTrace`]s for the record.
+//!
+//! Bound: a step keeps, per signal, the [`TOP_UNITS`] best units by sum, by max and by mean, and the best by each of these
+//! within the prompt's text and within every modality and track. So the winner under any unit score, any competition,
+//! and with or without the prompt is always among them: the page re-curates exactly, from a few numbers a token.
+
+use crate::AttributionError;
+use crate::heat;
+use crate::layout::{Layout, UnitGrid};
+use crate::record::{
+    Chunk, HeatMap, SignalKind, SignalTrace, SourceRole, Token, Unit, UnitMass, UnitScore,
+};
+use crate::score::{self, Group};
+use crate::signal::StepSignals;
+
+/// Best units kept per step, signal and unit score, whatever their modality.
+pub const TOP_UNITS: usize = 4;
+/// Heat maps kept per chunk and signal.
+pub const MAX_HEAT_MAPS: usize = 6;
+/// A unit's patches need this share of the chunk's mass over all units to get a heat map.
+const MIN_HEAT_SHARE: f64 = 0.02;
+/// Groups for keeping the best: those of curation, and the prompt's text apart, since it can be switched off.
+const KEEP_GROUPS: usize = Group::ALL.len() + 1;
+const SIGNALS: usize = SignalKind::ALL.len();
+
+/// Collects the trace while tokens are generated.
+#[derive(Debug)]
+pub struct TraceBuilder {
+    unit_of: Vec<Option<u32>>,
+    units: Vec<Unit>,
+    keep_group: Vec<usize>,
+    /// `(position, slot)` of every position with a patch; slots number the patches of all grids.
+    patches: Vec<(usize, usize)>,
+    /// Per unit with a grid: the unit, its grid and its first slot.
+    grids: Vec<(u32, UnitGrid, usize)>,
+    slots: usize,
+    tokens: [Vec<Vec<UnitMass>>; SIGNALS],
+    heat: [Vec<Vec<HeatMap>>; SIGNALS],
+    /// Steps since the last closed chunk: per signal the mass of each slot, and over all units.
+    pending: [Vec<(Vec<f32>, f64)>; SIGNALS],
+    closed_tokens: usize,
+}
+
+impl TraceBuilder {
+    /// For a prompt laid out like this.
+    pub fn new(layout: &Layout) -> Self {
+        let keep_group = layout
+            .units
+            .iter()
+            .map(|unit| keep_group(layout, unit))
+            .collect();
+        let mut grids = Vec::new();
+        let mut first_slot = vec![None; layout.units.len()];
+        let mut slots = 0;
+        for (unit, grid) in (0u32..).zip(&layout.grids) {
+            if let Some(grid) = grid {
+                first_slot[unit as usize] = Some(slots);
+                grids.push((unit, *grid, slots));
+                slots += grid.grid.rows as usize * grid.grid.cols as usize;
+            }
+        }
+        let patches = layout
+            .unit_of
+            .iter()
+            .zip(&layout.cell_of)
+            .enumerate()
+            .filter_map(|(position, (unit, cell))| {
+                let first = first_slot[(*unit)? as usize]?;
+                Some((position, first + (*cell)? as usize))
+            })
+            .collect();
+        Self {
+            unit_of: layout.unit_of.clone(),
+            units: layout.units.clone(),
+            keep_group,
+            patches,
+            grids,
+            slots,
+            tokens: Default::default(),
+            heat: Default::default(),
+            pending: Default::default(),
+            closed_tokens: 0,
+        }
+    }
+
+    /// One generated token: what each signal says over the prompt positions (values beyond the prompt left out).
+    pub fn push_step(&mut self, signals: StepSignals<'_>) -> Result<(), AttributionError> {
+        for scores in signals {
+            if scores.len() != self.unit_of.len() {
+                let (found, expected) = (scores.len(), self.unit_of.len());
+                return Err(AttributionError::SignalLength { found, expected });
+            }
+        }
+        for (k, scores) in signals.into_iter().enumerate() {
+            let masses = score::unit_masses(scores, &self.unit_of, self.units.len());
+            let total = masses.iter().map(|m| f64::from(m.1)).sum();
+            let mut slots = vec![0f32; self.slots];
+            for &(position, slot) in &self.patches {
+                let value = scores[position];
+                // A unit of several pictures (a long bin) sums them: its map shows the place, not the frame.
+                slots[slot] += if value > 0.0 && value.is_finite() {
+                    value
+                } else {
+                    0.0
+                };
+            }
+            self.pending[k].push((slots, total));
+            self.tokens[k].push(self.strongest(&masses));
+        }
+        Ok(())
+    }
+
+    /// Steps pushed so far.
+    pub fn steps(&self) -> usize {
+        self.tokens[0].len()
+    }
+
+    /// The bounded masses of every token so far, for one signal.
+    pub fn masses(&self, signal: SignalKind) -> &[Vec<UnitMass>] {
+        &self.tokens[signal.index()]
+    }
+
+    /// The heat maps of every chunk closed so far, for one signal.
+    pub fn heat(&self, signal: SignalKind) -> &[Vec<HeatMap>] {
+        &self.heat[signal.index()]
+    }
+
+    /// Makes the heat maps of the next chunk. `tokens` are all tokens so far, tagged up to this chunk's end; the chunk
+    /// begins where the last one ended.
+    pub fn close_chunk(&mut self, chunk: &Chunk, tokens: &[Token]) -> Result<(), AttributionError> {
+        let (start, end) = (chunk.token_start as usize, chunk.token_end as usize);
+        if start != self.closed_tokens || end < start || end > self.steps() || end > tokens.len() {
+            return Err(AttributionError::ChunkOrder {
+                chunk: self.heat[0].len(),
+            });
+        }
+        let mut weights: Vec<f64> = tokens[start..end].iter().map(|t| t.pos.weight()).collect();
+        if weights.iter().sum::<f64>() <= 0.0 {
+            weights.fill(1.0);
+        }
+        for k in 0..SIGNALS {
+            let steps: Vec<(Vec<f32>, f64)> = self.pending[k].drain(..end - start).collect();
+            let mut mass = vec![0f64; self.slots];
+            let mut total = 0.0;
+            for ((slots, step_total), weight) in steps.iter().zip(&weights) {
+                total += step_total * weight;
+                for (sum, value) in mass.iter_mut().zip(slots) {
+                    *sum += f64::from(*value) * weight;
+                }
+            }
+            let maps = self.heat_maps(&mass, total);
+            self.heat[k].push(maps);
+        }
+        self.closed_tokens = end;
+        Ok(())
+    }
+
+    /// The traces for the record, in the order of [`SignalKind::ALL`].
+    pub fn finish(self) -> Vec<SignalTrace> {
+        SignalKind::ALL
+            .into_iter()
+            .zip(self.tokens)
+            .zip(self.heat)
+            .map(|((signal, tokens), heat)| SignalTrace {
+                signal,
+                tokens,
+                heat,
+            })
+            .collect()
+    }
+
+    fn heat_maps(&self, mass: &[f64], total: f64) -> Vec<HeatMap> {
+        let mut shares: Vec<(f64, u32, UnitGrid, &[f64])> = self
+            .grids
+            .iter()
+            .map(|&(unit, grid, first)| {
+                let cells = &mass[first..first + grid.grid.rows as usize * grid.grid.cols as usize];
+                (cells.iter().sum(), unit, grid, cells)
+            })
+            .filter(|(sum, ..)| *sum > 0.0 && *sum >= total * MIN_HEAT_SHARE)
+            .collect();
+        shares.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        shares.truncate(MAX_HEAT_MAPS);
+        shares
+            .iter()
+            .filter_map(|(_, unit, grid, cells)| heat::heat_map(*unit, grid, cells))
+            .collect()
+    }
+
+    /// The units to keep of one step, strongest sum first.
+    fn strongest(&self, masses: &[UnitMass]) -> Vec<UnitMass> {
+        let mut kept: Vec<u32> = Vec::new();
+        for rule in UnitScore::ALL {
+            let of = |m: &UnitMass| rule.of(m.1, m.2, self.units[m.0 as usize].positions);
+            let mut top: Vec<(f64, u32)> = Vec::with_capacity(TOP_UNITS + 1);
+            let mut best: [Option<(f64, u32)>; KEEP_GROUPS] = [None; KEEP_GROUPS];
+            for m in masses.iter().filter(|m| m.1 > 0.0) {
+                let value = of(m);
+                // Strictly greater: the first of equals stays ahead.
+                let at = top.partition_point(|(other, _)| *other >= value);
+                if at < TOP_UNITS {
+                    top.insert(at, (value, m.0));
+                    top.truncate(TOP_UNITS);
+                }
+                let own = &mut best[self.keep_group[m.0 as usize]];
+                if own.is_none_or(|(other, _)| value > other) {
+                    *own = Some((value, m.0));
+                }
+            }
+            kept.extend(
+                top.iter()
+                    .chain(best.iter().flatten())
+                    .map(|(_, unit)| *unit),
+            );
+        }
+        kept.sort_unstable();
+        kept.dedup();
+        let mut kept: Vec<UnitMass> = kept.into_iter().map(|unit| masses[unit as usize]).collect();
+        kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        kept.into_iter()
+            .map(|m| UnitMass(m.0, shortened(m.1), shortened(m.2)))
+            .collect()
+    }
+}
+
+/// A value with five significant digits: what the record writes is what was curated.
+pub fn shortened(value: f32) -> f32 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    format!("{value:.4e}").parse().unwrap_or(0.0)
+}
+
+fn keep_group(layout: &Layout, unit: &Unit) -> usize {
+    let source = &layout.sources[unit.source as usize];
+    match source.role {
+        SourceRole::Prompt => KEEP_GROUPS - 1,
+        SourceRole::Content => score::group(source, unit).index(),
+    }
+}
