@@ -49,6 +49,12 @@ pub enum MediaError {
         /// The limit it passed.
         limit: u64,
     },
+    /// Decoding ran out of its time.
+    #[error("decoding took longer than the {limit_secs:.0} seconds allowed")]
+    TookTooLong {
+        /// The limit it passed.
+        limit_secs: f64,
+    },
     /// The bytes end before what they promise.
     #[error("the file is cut off: {what}")]
     Truncated {

@@ -3,7 +3,24 @@
 mod colour;
 pub mod encode;
 mod error;
+mod fence;
+mod ffmpeg;
+mod film;
 mod limits;
+mod mp4;
+mod picture;
+mod sniff;
+mod sound;
+mod sps;
 
 pub use error::MediaError;
+pub use film::{Film, FilmInfo};
 pub use limits::Limits;
+pub use picture::{Picture, decode_image, image_size};
+pub use sniff::{Family, Kind, sniff};
+pub use sound::{Sound, decode_sound};
+
+/// The name of a file by its content: 32 hexadecimal digits (the first 128 bits of BLAKE3).
+pub fn content_hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex()[..32].to_owned()
+}

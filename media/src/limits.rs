@@ -15,8 +15,8 @@ pub struct Limits {
     pub max_frames: u64,
     /// Most bytes that decoded samples, or the frames of one [`crate::Film::frames`] call, may take together.
     pub max_decoded_bytes: u64,
-    /// Longest time a child `ffmpeg` may run, in seconds of wall clock.
-    pub max_ffmpeg_secs: f64,
+    /// Longest time that one call may decode film, or a child `ffmpeg` may run, in seconds of wall clock.
+    pub max_work_secs: f64,
 }
 
 impl Default for Limits {
@@ -27,7 +27,7 @@ impl Default for Limits {
             max_secs: 3_600.0,
             max_frames: 3_600 * 60,
             max_decoded_bytes: 1 << 30,
-            max_ffmpeg_secs: 60.0,
+            max_work_secs: 120.0,
         }
     }
 }
