@@ -159,9 +159,9 @@ fn features(sound: &[f32]) -> Vec<f64> {
 fn events_are_told_apart_in_background_noise_by_simple_band_energies() {
     let noisy = |event: Event, seed: u64| {
         let mut rng = Rng::new(seed);
-        let secs = rng.range_f64(0.8, 2.5);
+        let secs = rng.range_f64(0.7, 1.3);
         let mut sound = render(event, secs, &mut rng);
-        let noise = background(secs, 0.005, &mut rng);
+        let noise = background(secs, 0.013, &mut rng);
         for (x, n) in sound.iter_mut().zip(noise) {
             *x += n;
         }
