@@ -17,6 +17,13 @@ fn splitmix(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// FNV-1a.
+fn label_hash(label: &str) -> u64 {
+    label.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
+}
+
 impl Rng {
     /// A generator for `seed`; every `u64` is a good seed.
     #[must_use]
@@ -30,6 +37,29 @@ impl Rng {
                 splitmix(&mut s),
             ],
         }
+    }
+
+    /// A generator for `seed` within the stream named `key`. Two pairs of seed and key start alike only if the keys' hashes do.
+    #[must_use]
+    pub fn keyed(seed: u64, key: &str) -> Self {
+        let (mut s, mut k) = (seed, label_hash(key));
+        Self {
+            state: [
+                splitmix(&mut s),
+                splitmix(&mut s),
+                splitmix(&mut k),
+                splitmix(&mut k),
+            ],
+        }
+        .warmed()
+    }
+
+    /// Steps past the first outputs, in which a regular seed and a fixed key have not yet mixed.
+    fn warmed(mut self) -> Self {
+        for _ in 0..16 {
+            self.next_u64();
+        }
+        self
     }
 
     /// The next 64 random bits.
@@ -82,11 +112,7 @@ impl Rng {
 
     /// An independent generator for one purpose; advances `self` by one draw, so that two forks differ even with one label.
     pub fn fork(&mut self, label: &str) -> Self {
-        let mut hash = 0xCBF2_9CE4_8422_2325_u64;
-        for byte in label.bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
-        }
-        Self::new(self.next_u64() ^ hash)
+        Self::new(self.next_u64() ^ label_hash(label))
     }
 
     /// One of `items` by reference; `None` only for an empty slice.

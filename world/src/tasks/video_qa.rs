@@ -1,0 +1,153 @@
+//! Video question: a film of two to four scenes with sound events; what is shown when, or heard with what.
+
+use crate::attributes::Look;
+use crate::draw::Draw;
+use crate::film;
+use crate::rng::Rng;
+use crate::sample::{Scene, Support};
+use crate::script::{Options, Script, wording, wrong_looks};
+use crate::sound::Event;
+use crate::track::{Span, Track};
+
+/// The instruction.
+pub(crate) const PROMPT: &str =
+    "Watch the film and answer the question. Explain your reasoning step by step.";
+
+/// A scene's sound.
+type Heard = Option<(Event, Span)>;
+
+pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
+    let scenes = scenes(draw, rng);
+    let (sound, heard) = soundtrack(&scenes, draw, rng);
+    script.video(film::draw(scenes.clone(), sound, rng));
+    let last = scenes.len() - 1;
+    for (k, (scene, heard)) in scenes.iter().zip(&heard).enumerate() {
+        let what = scene.look.with_article();
+        let sentence = match k {
+            0 => format!("First {what} is shown."),
+            _ => format!("Then {what} is shown."),
+        };
+        script.say(sentence, Support::time(scene.start_secs, scene.end_secs));
+        if let Some((event, (start, end))) = heard {
+            script.say(
+                format!("At this time {} is heard.", event.with_article()),
+                Support::time(*start, *end),
+            );
+        }
+    }
+    let with_sound: Vec<usize> = (0..scenes.len()).filter(|&k| heard[k].is_some()).collect();
+    let noisy = rng.choose(&with_sound).copied().unwrap_or(0);
+    let kind = rng.below(10);
+    if let (3.., Some((event, (start, end)))) = (kind, heard[noisy]) {
+        ask_about_both(script, draw, rng, &scenes, noisy, event, [start, end], kind < 7);
+        return;
+    }
+    let (k, when) = if rng.chance(0.5) { (0, "first") } else { (last, "last") };
+    let asked = match rng.below(2) {
+        0 => format!("What is shown {when}?"),
+        _ => format!("Which object comes {when}?"),
+    };
+    let look = scenes[k].look;
+    let wrong = wrong_looks(&others(&scenes, k), rng, draw);
+    let options = Options::new(&look.name(), wrong, rng);
+    let support = Support::time(scenes[k].start_secs, scenes[k].end_secs);
+    script.ask(&asked, &options, &format!("So {} is shown {when}.", look.with_article()), support);
+}
+
+/// A question whose key is in one of the two tracks and whose answer is in the other.
+#[allow(clippy::too_many_arguments)] // one call, all of it the question's matter
+fn ask_about_both(
+    script: &mut Script,
+    draw: &mut Draw,
+    rng: &mut Rng,
+    scenes: &[Scene],
+    scene: usize,
+    event: Event,
+    span: [f64; 2],
+    key_is_heard: bool,
+) {
+    let look = scenes[scene].look;
+    let name = event.name();
+    let support = Support::time(span[0], span[1]);
+    if key_is_heard {
+        let wordings = ["What is on the screen when", "What is shown when"];
+        let asked = format!("{} the {name} is heard?", wording(&wordings, rng));
+        let wrong = wrong_looks(&others(scenes, scene), rng, draw);
+        let options = Options::new(&look.name(), wrong, rng);
+        let conclusion = format!("So when the {name} is heard there is {}.", look.with_article());
+        script.ask(&asked, &options, &conclusion, support);
+    } else {
+        let what = look.name();
+        let wordings = ["Which sound is heard while", "What can you hear while"];
+        let asked = format!("{} the {what} is shown?", wording(&wordings, rng));
+        let mut any = Event::ALL;
+        rng.shuffle(&mut any);
+        let options = Options::new(name, any.map(|e| e.name().to_owned()), rng);
+        let conclusion = format!("So while the {what} is shown there is {}.", event.with_article());
+        script.ask(&asked, &options, &conclusion, support);
+    }
+}
+
+/// The looks of the other scenes: two at most, so that one wrong option may be new.
+fn others(scenes: &[Scene], scene: usize) -> Vec<Look> {
+    let other = |&(k, _): &(usize, &Scene)| k != scene;
+    scenes.iter().enumerate().filter(other).map(|(_, s)| s.look).collect()
+}
+
+/// Two to four scenes of 2 to 4 s, 6 to 12 s in all; no look occurs twice, and neighbours differ in shape and colour.
+fn scenes(draw: &mut Draw, rng: &mut Rng) -> Vec<Scene> {
+    let count = match rng.below(10) {
+        0..3 => 2,
+        3..8 => 3,
+        _ => 4,
+    };
+    let mut lengths: Vec<usize> = (0..count).map(|_| 2 + rng.below(2)).collect();
+    if count == 2 {
+        lengths = vec![3 + rng.below(2), 3 + rng.below(2)];
+    }
+    let mut scenes: Vec<Scene> = Vec::new();
+    let mut start = 0;
+    for length in lengths {
+        let look = loop {
+            let look = draw.look(rng);
+            let fresh = scenes.iter().all(|s| s.look != look);
+            let apart = |s: &Scene| s.look.shape != look.shape && s.look.colour != look.colour;
+            if fresh && scenes.last().is_none_or(apart) {
+                break look;
+            }
+        };
+        scenes.push(Scene {
+            start_secs: start as f64,
+            end_secs: (start + length) as f64,
+            look,
+        });
+        start += length;
+    }
+    scenes
+}
+
+/// At least one and at most three scenes have a sound, which lies wholly within its scene.
+fn soundtrack(scenes: &[Scene], draw: &mut Draw, rng: &mut Rng) -> (crate::sample::Sound, Vec<Heard>) {
+    let mut order: Vec<usize> = (0..scenes.len()).collect();
+    rng.shuffle(&mut order);
+    let count = rng.between(1, scenes.len().min(3));
+    let mut noisy = order[..count].to_vec();
+    noisy.sort_unstable();
+    let events = draw.events(count, rng);
+    let mut track = Track::new();
+    let mut heard = vec![None; scenes.len()];
+    for (scene, event) in noisy.into_iter().zip(events) {
+        let Scene {
+            start_secs, end_secs, ..
+        } = scenes[scene];
+        let length = rng.range_f64(0.8, 1.3);
+        let from = rng.range_f64(start_secs + 0.15, end_secs - 0.15 - length);
+        track.pause_until(from);
+        heard[scene] = Some((event, track.event(event, length, rng)));
+    }
+    if let Some(last) = scenes.last() {
+        track.pause_until(last.end_secs);
+    }
+    let level = rng.range_f64(0.002, 0.006);
+    (track.finish(level, rng), heard)
+}

@@ -1,0 +1,130 @@
+//! Visual question: two or three pictures of coloured shapes; a colour, a place, a count or a picture is asked for.
+
+use crate::attributes::{Colour, Look, Quadrant};
+use crate::draw::Draw;
+use crate::picture;
+use crate::rng::Rng;
+use crate::sample::{Placed, Support};
+use crate::script::{Options, Script, number, wording};
+
+/// The instruction.
+pub(crate) const PROMPT: &str =
+    "Look at the pictures and answer the question. Explain your reasoning step by step.";
+
+const ORDINALS: [&str; 3] = ["first", "second", "third"];
+const WHOLE: [f64; 4] = [0.0, 0.0, 1.0, 1.0];
+
+/// An object of the sample and where it is.
+#[derive(Clone, Copy)]
+struct Seen {
+    image: usize,
+    quadrant: Quadrant,
+    placed: Placed,
+}
+
+pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
+    let images = if rng.chance(0.7) { 2 } else { 3 };
+    let seen = show(images, script, draw, rng);
+    let asked = seen[rng.below(seen.len())];
+    let Look { shape, colour } = asked.placed.look;
+    let shape = shape.name();
+    let support = Support::image(asked.image, asked.placed.rect);
+    let place = asked.quadrant.name();
+    match rng.below(if images == 3 { 4 } else { 3 }) {
+        0 => {
+            let question = if rng.chance(0.5) {
+                format!("What colour is the {shape}?")
+            } else {
+                format!("Which colour does the {shape} have?")
+            };
+            let mut wrong: Vec<Colour> = seen.iter().map(|s| s.placed.look.colour).collect();
+            rng.shuffle(&mut wrong);
+            wrong.truncate(2);
+            let mut any = Colour::ALL;
+            rng.shuffle(&mut any);
+            wrong.extend(any);
+            let options = Options::new(colour.name(), wrong.into_iter().map(|c| c.name().to_owned()), rng);
+            script.ask(&question, &options, &format!("So the {shape} is {}.", colour.name()), support);
+        }
+        1 => {
+            let question = if rng.chance(0.5) {
+                format!("Where is the {shape}?")
+            } else {
+                format!("In which corner is the {shape}?")
+            };
+            let mut wrong = Quadrant::ALL;
+            rng.shuffle(&mut wrong);
+            let options = Options::new(place, wrong.into_iter().map(|q| q.name().to_owned()), rng);
+            script.ask(&question, &options, &format!("So the {shape} is at the {place}."), support);
+        }
+        2 => {
+            let question = wording(
+                &["How many objects are there in total?", "How many objects do the pictures show?"],
+                rng,
+            );
+            let count = seen.len();
+            let mut wrong: Vec<usize> = (2..=6).filter(|&n| n != count && n.abs_diff(count) <= 2).collect();
+            rng.shuffle(&mut wrong);
+            let options = Options::new(number(count), wrong.into_iter().map(|n| number(n).to_owned()), rng);
+            let support = (0..images).fold(Support::default(), |s, image| s.and_image(image, WHOLE));
+            script.ask(
+                question,
+                &options,
+                &format!("So there are {} objects in total.", number(count)),
+                support,
+            );
+        }
+        _ => {
+            let question = if rng.chance(0.5) {
+                format!("Which picture shows the {shape}?")
+            } else {
+                format!("In which picture is the {shape}?")
+            };
+            let ordinal = ORDINALS[asked.image];
+            let options = Options::new(ordinal, ORDINALS.map(str::to_owned), rng);
+            script.ask(&question, &options, &format!("So the {shape} is in the {ordinal} picture."), support);
+        }
+    }
+}
+
+/// Shows the pictures and says what each shows. No shape occurs twice in a sample, so that a shape is a key.
+fn show(images: usize, script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> Vec<Seen> {
+    let mut seen: Vec<Seen> = Vec::new();
+    for ordinal in ORDINALS.into_iter().take(images) {
+        let mut quadrants = Quadrant::ALL;
+        rng.shuffle(&mut quadrants);
+        let count = if rng.chance(0.55) { 1 } else { 2 };
+        let mut chosen: Vec<(Look, Quadrant)> = Vec::new();
+        for quadrant in quadrants.into_iter().take(count) {
+            let look = loop {
+                let look = draw.look(rng);
+                let known = seen.iter().map(|s| s.placed.look).chain(chosen.iter().map(|c| c.0));
+                if known.into_iter().all(|k| k.shape != look.shape) {
+                    break look;
+                }
+            };
+            chosen.push((look, quadrant));
+        }
+        // Reading order: the sentences go from the top left to the bottom right.
+        chosen.sort_by_key(|c| c.1);
+        let picture = picture::draw(&chosen, rng);
+        let placed = picture.objects.clone();
+        script.line(&format!("{ordinal} picture:"));
+        let image = script.image(picture);
+        for (k, (placed, (look, quadrant))) in placed.into_iter().zip(chosen).enumerate() {
+            let (what, place) = (look.with_article(), quadrant.name());
+            let sentence = if k == 0 {
+                format!("The {ordinal} picture shows {what} at the {place}.")
+            } else {
+                format!("It also shows {what} at the {place}.")
+            };
+            script.say(sentence, Support::image(image, placed.rect));
+            seen.push(Seen {
+                image,
+                quadrant,
+                placed,
+            });
+        }
+    }
+    seen
+}
