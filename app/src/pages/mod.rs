@@ -1,0 +1,13 @@
+//! One file per route.
+
+mod about;
+mod home;
+pub mod missing;
+mod new;
+mod trace;
+
+pub use about::About;
+pub use home::Home;
+pub use missing::Missing;
+pub use new::New;
+pub use trace::TracePage;

@@ -1,0 +1,96 @@
+//! One way to POST from the browser, with upload progress.
+//! In: an address and a body. Out: callbacks with the share sent, then the answer or a sentence.
+
+use leptos::prelude::*;
+use serde::Deserialize;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
+
+/// What the server says on 202.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Accepted {
+    /// The page of the new trace.
+    pub url: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    message: String,
+}
+
+const UNREACHABLE: &str = "The server could not be reached. Nothing you entered is lost: try again in a moment.";
+
+/// Posts `form` (or nothing) and calls back once. Browser only.
+pub fn post(
+    url: &str,
+    form: Option<web_sys::FormData>,
+    on_share: impl Fn(f64) + 'static,
+    on_answer: impl FnOnce(Result<String, String>) + 'static,
+) {
+    let Ok(request) = web_sys::XmlHttpRequest::new() else {
+        return on_answer(Err(UNREACHABLE.to_owned()));
+    };
+    let opened = request.open("POST", url);
+    if let Ok(upload) = request.upload() {
+        let progress = Closure::<dyn Fn(web_sys::ProgressEvent)>::new(move |event: web_sys::ProgressEvent| {
+            if event.length_computable() && event.total() > 0.0 {
+                on_share(event.loaded() / event.total());
+            }
+        });
+        upload.set_onprogress(Some(progress.as_ref().unchecked_ref()));
+        // One small closure per request, freed with the page.
+        progress.forget();
+    }
+    // `loadend` comes after success, failure and abort alike, exactly once.
+    let answered = request.clone();
+    let done = Closure::once_into_js(move || {
+        let text = answered.response_text().ok().flatten().unwrap_or_default();
+        on_answer(match answered.status().unwrap_or(0) {
+            200..=299 => Ok(text),
+            0 => Err(UNREACHABLE.to_owned()),
+            status => Err(serde_json::from_str::<Refused>(&text).map_or_else(
+                |_| format!("The server answered with status {status}. Nothing you entered is lost: try again in a moment."),
+                |refused| refused.message,
+            )),
+        });
+    });
+    request.set_onloadend(Some(done.unchecked_ref()));
+    let sent = opened.and_then(|()| match &form {
+        Some(form) => request.send_with_opt_form_data(Some(form)),
+        None => request.send(),
+    });
+    if sent.is_err() {
+        leptos::logging::warn!("the request could not be sent");
+    }
+}
+
+/// Posts and goes to the trace that was accepted; a refusal is put into `error`.
+pub fn post_and_go(
+    url: &str,
+    form: Option<web_sys::FormData>,
+    share: WriteSignal<Option<f64>>,
+    error: WriteSignal<Option<String>>,
+) {
+    error.set(None);
+    share.set(Some(0.0));
+    post(
+        url,
+        form,
+        move |part| share.set(Some(part)),
+        move |answer| {
+            let accepted = answer.and_then(|text| {
+                serde_json::from_str::<Accepted>(&text)
+                    .map_err(|_| "The server's answer could not be read. Reload the page and try again.".to_owned())
+            });
+            match accepted {
+                Ok(accepted) => {
+                    let _ = window().location().set_href(&accepted.url);
+                }
+                Err(sentence) => {
+                    share.set(None);
+                    error.set(Some(sentence));
+                }
+            }
+        },
+    );
+}

@@ -1,0 +1,128 @@
+//! The document, the router and the frame around every page.
+//! In: a request. Out: a whole HTML document with its security policy.
+
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, Title, provide_meta_context};
+use leptos_router::SsrMode;
+use leptos_router::components::{A, Route, Router, Routes};
+use leptos_router::path;
+
+use crate::pages::{About, Home, Missing, New, TracePage};
+use crate::theme::{self, ThemeToggle};
+
+/// The document around the app, for the server.
+pub fn shell(_options: LeptosOptions) -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    set_policy();
+    let nonce = leptos::nonce::use_nonce();
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=theme::chosen()>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="stylesheet" href="/pkg/omnitrace.css"/>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="icon" href="/favicon.png" type="image/png" sizes="64x64"/>
+                <link rel="modulepreload" href="/pkg/omnitrace.js"/>
+                <link rel="preload" href="/pkg/omnitrace_bg.wasm" r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>
+                <meta property="og:site_name" content="OmniTrace"/>
+                <meta property="og:type" content="website"/>
+                <meta property="og:image" content="/og.png"/>
+                <meta name="twitter:card" content="summary_large_image"/>
+                <script type="module" src="/boot.js" nonce=nonce></script>
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+/// Strict: own files only, and no inline script but those that carry this response's nonce.
+#[cfg(feature = "ssr")]
+fn set_policy() {
+    let Some(response) = use_context::<leptos_axum::ResponseOptions>() else { return };
+    let nonce = leptos::nonce::use_nonce().map(|nonce| format!(" 'nonce-{nonce}'")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'self'; script-src 'self'{nonce} 'wasm-unsafe-eval'; style-src 'self'; \
+         style-src-attr 'unsafe-inline'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; \
+         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    );
+    if let Ok(value) = http::HeaderValue::from_str(&policy) {
+        response.insert_header(http::header::CONTENT_SECURITY_POLICY, value);
+    }
+}
+
+/// Tells the server's response that the page is an error page. Does nothing in the browser.
+pub fn set_status(_code: u16) {
+    #[cfg(feature = "ssr")]
+    if let (Some(response), Ok(status)) =
+        (use_context::<leptos_axum::ResponseOptions>(), http::StatusCode::from_u16(_code))
+    {
+        response.set_status(status);
+    }
+}
+
+/// The whole page; the same tree on the server and in the browser.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    // Two frames on, everything that waited for data has hydrated too.
+    Effect::new(|_| {
+        request_animation_frame(|| {
+            request_animation_frame(|| {
+                if let Some(root) = document().document_element() {
+                    let _ = root.set_attribute("data-hydrated", "");
+                }
+            });
+        });
+    });
+    view! {
+        <Title formatter=|text: String| if text.is_empty() { "OmniTrace".to_owned() } else { format!("{text} · OmniTrace") }/>
+        <Router>
+            <a class="skip" href="#main">"Skip to the content"</a>
+            <header class="site">
+                <A href="/" attr:class="brand">
+                    <Mark/>
+                    "OmniTrace"
+                </A>
+                <nav aria-label="Site">
+                    <A href="/new">"New trace"</A>
+                    <A href="/about">"About"</A>
+                    <ThemeToggle/>
+                </nav>
+            </header>
+            <main id="main">
+                <Routes fallback=|| view! { <Missing/> }>
+                    <Route path=path!("/") view=Home ssr=SsrMode::Async/>
+                    <Route path=path!("/new") view=New ssr=SsrMode::Async/>
+                    <Route path=path!("/t/:id") view=TracePage ssr=SsrMode::Async/>
+                    <Route path=path!("/about") view=About ssr=SsrMode::Async/>
+                </Routes>
+            </main>
+            <footer class="site">
+                <p>
+                    "Attention shows where a model looked; it is not proof of cause. "
+                    <A href="/about">"How to read a trace"</A>
+                </p>
+            </footer>
+        </Router>
+    }
+}
+
+/// The brand's mark: four threads, one per modality, meeting in one sentence.
+#[component]
+fn Mark() -> impl IntoView {
+    view! {
+        <svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+            <path class="m-text" d="M3 4.5C10 4.5 10 12 15 12"></path>
+            <path class="m-image" d="M3 9.5c5 0 6 2.5 12 2.5"></path>
+            <path class="m-audio" d="M3 14.5c5 0 6-2.5 12-2.5"></path>
+            <path class="m-video" d="M3 19.5c7 0 7-7.5 12-7.5"></path>
+            <circle cx="18" cy="12" r="3.4"></circle>
+        </svg>
+    }
+}

@@ -1,0 +1,66 @@
+//! Lit sources that are off the screen: scrolled to for keyboard and badge, pointed at for the mouse.
+//! In: the highlight and where elements lie. Out: a marker "↓ Image 2", or a scroll.
+
+use attribution::label;
+use leptos::prelude::*;
+use web_sys::{Element, ScrollBehavior, ScrollIntoViewOptions, ScrollLogicalPosition};
+
+use super::desk::Desk;
+use crate::focus::Target;
+
+fn wide() -> bool {
+    window().match_media("(min-width: 861px)").ok().flatten().is_some_and(|query| query.matches())
+}
+
+fn lit_element(desk: Desk) -> Option<(u32, Element)> {
+    let unit = desk.lit.with_untracked(|lit| lit.units.first().copied())?;
+    let id = desk.prompt.with_untracked(|prompt| prompt.units.get(unit as usize).map(|own| own.id.clone()))?;
+    Some((unit, document().get_element_by_id(&format!("u-{id}"))?))
+}
+
+/// Scrolls an element to where it can be seen, gently where the visitor allows motion.
+pub fn scroll_to(element: &Element) {
+    let calm = window().match_media("(prefers-reduced-motion: reduce)").ok().flatten().is_some_and(|q| q.matches());
+    let options = ScrollIntoViewOptions::new();
+    options.set_behavior(if calm { ScrollBehavior::Instant } else { ScrollBehavior::Smooth });
+    options.set_block(ScrollLogicalPosition::Nearest);
+    element.scroll_into_view_with_scroll_into_view_options(&options);
+}
+
+/// Brings the first lit unit into view. Not on a narrow screen, where it would take the sentence away.
+pub fn bring_into_view(desk: Desk) {
+    if !wide() {
+        return;
+    }
+    if let Some((_, element)) = lit_element(desk) {
+        scroll_to(&element);
+    }
+}
+
+/// The marker; only the pointer needs it, so screen readers do not hear of it.
+#[component]
+pub fn EdgeMarker() -> impl IntoView {
+    let desk = Desk::around();
+    let marker = RwSignal::new(None::<(bool, String)>);
+    Effect::new(move |_| {
+        let from_chunk = desk.lit.with(|lit| matches!(lit.active, Some(Target::Chunk(_))));
+        let found = if from_chunk && wide() { lit_element(desk) } else { None };
+        marker.set(found.and_then(|(unit, element)| {
+            let rect = element.get_bounding_client_rect();
+            let height = window().inner_height().ok()?.as_f64()?;
+            let up = rect.bottom() < 8.0;
+            (up || rect.top() > height - 8.0).then(|| {
+                let name = desk.prompt.with_untracked(|prompt| {
+                    let own = prompt.units.get(unit as usize)?;
+                    Some(label::source_label(prompt.sources.get(own.source as usize)?))
+                });
+                (up, name.unwrap_or_default())
+            })
+        }));
+    });
+    view! {
+        {move || marker.get().map(|(up, name)| view! {
+            <div class="edge" class:up=up aria-hidden="true">{if up { "↑ " } else { "↓ " }}{name}</div>
+        })}
+    }
+}

@@ -1,0 +1,62 @@
+//! The answer: sentences with badges, what is still being written, and what can be done with it.
+
+use std::sync::Arc;
+
+use attribution::record::{Method, Record};
+use leptos::prelude::*;
+
+use super::chunk::ChunkView;
+use super::desk::Desk;
+use super::method::MethodPanel;
+use super::progress::Progress;
+use super::receipt::ReceiptView;
+use super::share::CopyLink;
+use crate::live::Live;
+
+/// The right-hand side.
+#[component]
+pub fn Response(
+    /// The trace's id.
+    id: String,
+    /// Model name as asked for.
+    model: String,
+    /// Once there.
+    record: RwSignal<Option<Arc<Record>>>,
+    /// The settings shown.
+    method: RwSignal<Option<Method>>,
+    /// Until then.
+    live: RwSignal<Live>,
+    /// Inside another page.
+    embedded: bool,
+) -> impl IntoView {
+    let desk = Desk::around();
+    let count = Memo::new(move |_| desk.shown.with(|shown| shown.chunks.len() as u32));
+    let tail = Memo::new(move |_| desk.shown.with(|shown| shown.tail().to_owned()));
+    let writing = Memo::new(move |_| {
+        record.with(Option::is_none) && live.with(|live| !matches!(live.state, crate::live::LiveState::Failed(_)))
+    });
+    let empty = move || count.get() == 0 && tail.with(String::is_empty) && !writing.get();
+    view! {
+        <section class="answer" aria-label="Answer">
+            <div class="answer-head">
+                <h2 class="eyebrow">"Answer"</h2>
+                <span class="chip">{model}</span>
+            </div>
+            {move || record.with(Option::is_none).then(|| view! { <Progress id=id.clone() live/> })}
+            <div class="body" aria-busy=move || writing.get().to_string()>
+                <For each=move || 0..count.get() key=|chunk| *chunk children=|chunk| view! { <ChunkView chunk/> }/>
+                {move || (!tail.with(String::is_empty)).then(|| view! { <span class="tail">{tail.get()}</span> })}
+                {move || writing.get().then(|| view! { <span class="caret" aria-hidden="true"></span> })}
+                {move || empty().then(|| view! { <span class="soft">"The answer is empty."</span> })}
+            </div>
+            <noscript>
+                <p class="soft">
+                    "Each mark leads to its source. With JavaScript, pointing at a sentence lights its sources up, and an answer that is still being written appears by itself; without, reload the page."
+                </p>
+            </noscript>
+            {move || record.get().map(|record| view! { <MethodPanel recorded=record.method.clone() method/> })}
+            {(!embedded).then(|| view! { <div class="share"><CopyLink/></div> })}
+            {move || record.get().filter(|_| !embedded).map(|record| view! { <ReceiptView record/> })}
+        </section>
+    }
+}

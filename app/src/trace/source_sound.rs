@@ -1,0 +1,109 @@
+//! A sound: waveform, cited seconds, playhead.
+
+use attribution::label::{clock, interval_label};
+use attribution::record::{Interval, Track};
+use leptos::prelude::*;
+
+use super::desk::{Desk, Play};
+use super::lane::{Lane, Ticks, Waveform};
+use super::player::Player;
+use crate::focus::Target;
+
+/// The sound; without JavaScript the browser's own player.
+#[component]
+pub fn SoundSource(
+    /// Index into the sources.
+    source: usize,
+    /// Content hash.
+    media: String,
+    /// Its length.
+    duration_secs: f64,
+    /// For the waveform.
+    peaks: Vec<u8>,
+) -> impl IntoView {
+    let player = Player::new(format!("media-{source}"));
+    let element = (!media.is_empty()).then(|| {
+        view! {
+            <audio
+                id=player.id()
+                class="native"
+                controls
+                preload="metadata"
+                src=format!("/media/{media}")
+                on:play=move |_| player.started()
+                on:pause=move |_| player.stopped()
+                on:ended=move |_| player.stopped()
+                on:timeupdate=move |_| player.read()
+                on:seeked=move |_| player.read()
+            ></audio>
+        }
+    });
+    let playable = !media.is_empty();
+    view! {
+        <Lane source track=Track::Sound duration_secs player>
+            <Waveform peaks bars=180/>
+        </Lane>
+        <Ticks duration_secs/>
+        <Controls source player duration_secs playable/>
+        {element}
+    }
+}
+
+/// Play and pause, the time, and the active sentence's cited seconds as buttons. Answers wishes to play.
+#[component]
+pub fn Controls(
+    /// Index into the sources.
+    source: usize,
+    /// Its player.
+    player: Player,
+    /// Its length.
+    duration_secs: f64,
+    /// Whether the file was kept.
+    playable: bool,
+) -> impl IntoView {
+    let desk = Desk::around();
+    Effect::new(move |_| {
+        if let Some(Play { source: wanted, start_secs, end_secs }) = desk.play.get()
+            && wanted as usize == source
+        {
+            player.play_interval(start_secs, end_secs);
+            desk.play.set(None);
+        }
+    });
+    let intervals = Memo::new(move |_| active_intervals(desk, source));
+    view! {
+        <div class="controls">
+            {playable.then(|| view! {
+                <button type="button" class="play needs-js" aria-label=move || if player.playing.get() { "Pause" } else { "Play" } on:click=move |_| player.toggle()>
+                    <svg viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+                        <path d=move || if player.playing.get() { "M4 3h3v10H4zM9 3h3v10H9z" } else { "M4.5 2.5v11l9-5.5z" }></path>
+                    </svg>
+                </button>
+                <span class="clock needs-js">
+                    {move || clock(player.time.get(), true)} <span class="soft">" / " {clock(duration_secs, true)}</span>
+                </span>
+            })}
+            <span class="cited-seconds">
+                {move || intervals.get().into_iter().map(|interval| {
+                    let name = interval_label(interval.start_secs, interval.end_secs);
+                    let spoken = format!("Play {}", name.replace('-', " to "));
+                    view! {
+                        <button type="button" class="b" disabled=!playable aria-label=spoken
+                            on:click=move |_| player.play_interval(interval.start_secs, interval.end_secs)>
+                            "▸ " {name.replace('-', "–")}
+                        </button>
+                    }
+                }).collect_view()}
+            </span>
+        </div>
+    }
+}
+
+/// The merged cited seconds of the active sentence in one source.
+pub fn active_intervals(desk: Desk, source: usize) -> Vec<Interval> {
+    let Some(Target::Chunk(chunk)) = desk.lit.with(|lit| lit.active) else { return Vec::new() };
+    desk.shown.with(|shown| {
+        let own = shown.attribution_of(chunk).map(|a| a.intervals.clone()).unwrap_or_default();
+        own.into_iter().filter(|interval| interval.source as usize == source).collect()
+    })
+}
