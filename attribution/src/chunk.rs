@@ -79,6 +79,7 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
+#[cfg(feature = "sentences")]
 const FULL_WIDTH_ENDS: [char; 4] = ['。', '！', '？', '｡'];
 
 #[cfg(feature = "sentences")]

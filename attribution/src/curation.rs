@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::pos::Upos;
 use crate::record::{
     Chunk, ChunkAttribution, Citation, Method, Modality, Record, SignalKind, Source, SourceRole,
-    Token, Track, Unit, UnitMass, UnitScore,
+    Token, Unit, UnitMass, UnitScore,
 };
 use crate::score::{self, Group};
 use crate::time;
@@ -100,12 +100,13 @@ impl CurationConfig {
         } else {
             1.0
         };
-        let confidence = if !self.use_confidence {
-            1.0
-        } else if self.use_gamma {
-            libm::pow(confidence.max(0.0), self.gamma)
-        } else {
-            confidence.max(0.0)
+        let gamma = if self.use_gamma { self.gamma } else { 1.0 };
+        let confidence = match (self.use_confidence, confidence.max(0.0)) {
+            (false, _) => 1.0,
+            // Multiplication rounds better than any `pow`; these two exponents are the usual ones.
+            (true, c) if gamma == 2.0 => c * c,
+            (true, c) if gamma == 1.0 => c,
+            (true, c) => libm::pow(c, gamma),
         };
         let weight = semantic * confidence;
         if weight.is_finite() { weight } else { 0.0 }
@@ -310,13 +311,5 @@ fn rounded(c: Citation) -> Citation {
         score: round(c.score),
         mass: round(c.mass),
         run: round(c.run),
-    }
-}
-
-/// The track of a timed unit, the picture of everything else: which part of a film a unit belongs to.
-pub fn track(unit: &Unit) -> Option<Track> {
-    match unit.extent {
-        crate::record::Extent::Time { track, .. } => Some(track),
-        _ => None,
     }
 }
