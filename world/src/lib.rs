@@ -138,7 +138,7 @@ pub enum WorldError {
     /// A picture or film could not be encoded or decoded again.
     #[cfg(feature = "files")]
     #[error("media: {0}")]
-    Media(#[from] media::Error),
+    Media(#[from] media::MediaError),
     /// A file could not be written.
     #[cfg(feature = "files")]
     #[error("cannot write {path}: {source}")]

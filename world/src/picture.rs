@@ -134,7 +134,7 @@ fn covers(shape: Shape, u: f64, v: f64, star: &[(f64, f64); 10]) -> bool {
         Shape::Triangle => v <= 0.8 && v >= -1.0 + au * (1.8 / 0.98),
         Shape::Star => even_odd(star, u, v),
         Shape::Heart => {
-            let (x, y) = (u * 1.16, 0.1 - v * 1.1);
+            let (x, y) = (u * 1.16, 0.13 - v * 1.15);
             let k = x * x + y * y - 1.0;
             k * k * k - x * x * y * y * y <= 0.0
         }

@@ -127,13 +127,14 @@ impl Shard {
     }
 
     fn write_film(&mut self, film: &Film, labels: &mut Labels) -> Result<Value> {
-        let (frames, picked) = crate::film::seen(film)?;
+        let seen = crate::film::seen(film)?;
         let offset = self.offset;
-        for frame in &frames {
+        for frame in &seen.frames {
             self.write_bytes(frame)?;
         }
-        let audio_offset = self.write_sound(&film.sound.samples)?;
-        let shown: Vec<Vec<Placed>> = picked
+        let audio_offset = self.write_sound(&seen.samples)?;
+        let shown: Vec<Vec<Placed>> = seen
+            .indices
             .iter()
             .map(|&k| film.shown.get(k).copied().into_iter().collect())
             .collect();
@@ -147,8 +148,8 @@ impl Shard {
             .push(json!({"frames": shown, "events": segments(&film.sound), "scenes": scenes}));
         let duration_secs = film.scenes.last().map_or(0.0, |s| s.end_secs);
         Ok(json!({
-            "kind": "video", "offset": offset, "frames": frames.len(), "h": film.height, "w": film.width,
-            "audio_offset": audio_offset, "audio_n": film.sound.samples.len(), "duration_s": duration_secs,
+            "kind": "video", "offset": offset, "frames": seen.frames.len(), "h": film.height, "w": film.width,
+            "audio_offset": audio_offset, "audio_n": seen.samples.len(), "duration_s": duration_secs,
         }))
     }
 
