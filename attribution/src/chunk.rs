@@ -64,10 +64,9 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     std::iter::from_fn(move || {
         at += text[at..].find(|c: char| !c.is_whitespace())?;
         let start = at;
-        let mut chars = text[start..].char_indices().peekable();
         let mut ended = false;
         let mut end = text.len();
-        while let Some((offset, c)) = chars.next() {
+        for (offset, c) in text[start..].char_indices() {
             if c.is_whitespace() || (ended && !is_closer(c) && !FULL_WIDTH_ENDS.contains(&c)) {
                 end = start + offset;
                 break;

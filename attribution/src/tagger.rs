@@ -172,26 +172,21 @@ fn words(text: &str) -> Vec<Range<usize>> {
     while let Some((at, c)) = chars.next() {
         let end = at + c.len_utf8();
         let next = chars.peek().map_or(' ', |(_, next)| *next);
-        if c.is_whitespace() {
-            open = false;
-        } else if c.is_alphanumeric() {
+        let joined = open && last.is_alphanumeric() && joins(last, c, next);
+        // "..." is one word, as is a word with what joins its parts.
+        let repeated = !open && c == last && out.last().is_some_and(|word| word.end == at);
+        let continues = if c.is_alphanumeric() {
+            open
+        } else {
+            joined || repeated
+        };
+        if !c.is_whitespace() {
             match out.last_mut() {
-                Some(word) if open => word.end = end,
+                Some(word) if continues => word.end = end,
                 _ => out.push(at..end),
             }
-            open = true;
-        } else if open && last.is_alphanumeric() && joins(last, c, next) {
-            if let Some(word) = out.last_mut() {
-                word.end = end;
-            }
-        } else if c == last && !open && out.last().is_some_and(|word| word.end == at) {
-            if let Some(word) = out.last_mut() {
-                word.end = end;
-            }
-        } else {
-            out.push(at..end);
-            open = false;
         }
+        open = c.is_alphanumeric() || joined;
         last = c;
     }
     out

@@ -23,7 +23,7 @@ impl TimeBins {
         let bin = usable(bin_secs, duration).max(duration / MAX_BINS as f64);
         // A remainder that is only rounding does not make a bin of its own.
         let count = ((duration - TOUCH_SECS) / bin).floor().max(0.0) as usize + 1;
-        let mut edges: Vec<f64> = (0..count).map(|k| k as f64 * bin).collect();
+        let mut edges: Vec<f64> = (0..count).map(|k| rounded(k as f64 * bin)).collect();
         edges.push(duration);
         Self { edges }
     }
@@ -74,6 +74,11 @@ impl TimeBins {
 
 /// More bins than any model has positions for them.
 pub const MAX_BINS: usize = 20_000;
+
+/// To the microsecond: `0.6`, not `0.6000000000000001`, in every record.
+fn rounded(secs: f64) -> f64 {
+    (secs * 1e6).round() / 1e6
+}
 
 fn usable(secs: f64, otherwise: f64) -> f64 {
     if secs.is_finite() && secs > 0.0 {

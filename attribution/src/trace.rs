@@ -8,6 +8,7 @@
 use crate::AttributionError;
 use crate::heat;
 use crate::layout::{Layout, UnitGrid};
+use crate::pos::Upos;
 use crate::record::{
     Chunk, HeatMap, SignalKind, SignalTrace, SourceRole, Token, Unit, UnitMass, UnitScore,
 };
@@ -20,6 +21,9 @@ pub const TOP_UNITS: usize = 4;
 pub const MAX_HEAT_MAPS: usize = 6;
 /// A unit's patches need this share of the chunk's mass over all units to get a heat map.
 const MIN_HEAT_SHARE: f64 = 0.02;
+/// Patch values held per signal until their chunk closes and its tags are known. A chunk that goes on beyond them (one
+/// endless sentence about a long film) has its first tokens counted with the weight of an untagged one.
+const MAX_PENDING_VALUES: usize = 8 << 20;
 /// Groups for keeping the best: those of curation, and the prompt's text apart, since it can be switched off.
 const KEEP_GROUPS: usize = Group::ALL.len() + 1;
 const SIGNALS: usize = SignalKind::ALL.len();
@@ -40,6 +44,9 @@ pub struct TraceBuilder {
     /// Steps since the last closed chunk: per signal the mass of each slot, and over all units.
     pending: [Vec<(Vec<f32>, f64)>; SIGNALS],
     closed_tokens: usize,
+    /// The begin of a chunk too long to be held: its mass per signal, and how many of its steps are in it.
+    folded: [(Vec<f64>, f64); SIGNALS],
+    folded_steps: usize,
 }
 
 impl TraceBuilder {
@@ -81,6 +88,8 @@ impl TraceBuilder {
             heat: Default::default(),
             pending: Default::default(),
             closed_tokens: 0,
+            folded: Default::default(),
+            folded_steps: 0,
         }
     }
 
@@ -107,6 +116,13 @@ impl TraceBuilder {
             }
             self.pending[k].push((slots, total));
             self.tokens[k].push(self.strongest(&masses));
+        }
+        while self.pending[0].len() > 1 && self.pending[0].len() * self.slots > MAX_PENDING_VALUES {
+            for k in 0..SIGNALS {
+                let (slots, total) = self.pending[k].remove(0);
+                add_weighted(&mut self.folded[k], &slots, total, Upos::X.weight());
+            }
+            self.folded_steps += 1;
         }
         Ok(())
     }
@@ -135,20 +151,20 @@ impl TraceBuilder {
                 chunk: self.heat[0].len(),
             });
         }
-        let mut weights: Vec<f64> = tokens[start..end].iter().map(|t| t.pos.weight()).collect();
+        let held = start + self.folded_steps.min(end - start);
+        let mut weights: Vec<f64> = tokens[held..end].iter().map(|t| t.pos.weight()).collect();
         if weights.iter().sum::<f64>() <= 0.0 {
             weights.fill(1.0);
         }
+        self.folded_steps = 0;
         for k in 0..SIGNALS {
-            let steps: Vec<(Vec<f32>, f64)> = self.pending[k].drain(..end - start).collect();
-            let mut mass = vec![0f64; self.slots];
-            let mut total = 0.0;
-            for ((slots, step_total), weight) in steps.iter().zip(&weights) {
-                total += step_total * weight;
-                for (sum, value) in mass.iter_mut().zip(slots) {
-                    *sum += f64::from(*value) * weight;
-                }
+            let mut sum = std::mem::take(&mut self.folded[k]);
+            sum.0.resize(self.slots, 0.0);
+            let count = weights.len().min(self.pending[k].len());
+            for ((slots, total), weight) in self.pending[k].drain(..count).zip(&weights) {
+                add_weighted(&mut sum, &slots, total, *weight);
             }
+            let (mass, total) = sum;
             let maps = self.heat_maps(&mass, total);
             self.heat[k].push(maps);
         }
@@ -230,6 +246,14 @@ pub fn shortened(value: f32) -> f32 {
         return 0.0;
     }
     format!("{value:.4e}").parse().unwrap_or(0.0)
+}
+
+fn add_weighted(sum: &mut (Vec<f64>, f64), slots: &[f32], total: f64, weight: f64) {
+    sum.0.resize(slots.len(), 0.0);
+    for (sum, value) in sum.0.iter_mut().zip(slots) {
+        *sum += f64::from(*value) * weight;
+    }
+    sum.1 += total * weight;
 }
 
 fn keep_group(layout: &Layout, unit: &Unit) -> usize {
