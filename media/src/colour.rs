@@ -52,41 +52,64 @@ pub(crate) struct Planes<'a> {
     pub(crate) uv_stride: usize,
 }
 
-const BITS: u32 = 16;
-
-fn fixed(value: f64) -> i64 {
-    (value * f64::from(1u32 << BITS)).round() as i64
+impl Colours {
+    /// Gains of (luma, red from V, blue from U, green from U, green from V) in 1/8192, and the luma of black.
+    ///
+    /// The five whole numbers a matrix that libswscale starts from, and its rounding: the reference pipeline converts
+    /// with it, and so a frame here is the very frame its models were shown.
+    fn gains(self) -> ([i32; 5], i32) {
+        let (r_v, b_u, g_u, g_v): (i64, i64, i64, i64) = match self.matrix {
+            Matrix::Bt601 => (104_597, 132_201, 25_675, 53_279),
+            Matrix::Bt709 => (117_489, 138_438, 13_975, 34_925),
+            Matrix::Bt2020 => (110_013, 140_363, 12_277, 42_626),
+        };
+        let (luma, chroma): (i64, fn(i64) -> i64) = if self.full_range {
+            (65_536, |gain| gain * 224 / 255)
+        } else {
+            (65_536 * 255 / 219, |gain| gain)
+        };
+        let round = |gain: i64| ((gain * 8_192 + (1 << 15)) >> 16) as i32;
+        let gains = [luma, chroma(r_v), chroma(b_u), chroma(-g_u), chroma(-g_v)].map(round);
+        (gains, if self.full_range { 0 } else { 16 })
+    }
 }
 
-/// RGB of a decoded picture; each 2 x 2 block shares its chroma, as swscale does by default.
+/// RGB of a decoded picture; each 2 x 2 block shares its chroma.
 ///
 /// `None` when the planes are shorter than their strides claim.
 pub(crate) fn to_rgb(planes: &Planes<'_>, colours: Colours) -> Option<Vec<u8>> {
-    let (kr, kb) = colours.matrix.weights();
-    let kg = 1.0 - kr - kb;
-    let (y_scale, c_scale, y_zero) =
-        if colours.full_range { (1.0, 1.0, 0) } else { (255.0 / 219.0, 255.0 / 224.0, 16) };
-    let y_gain = fixed(y_scale);
-    let r_v = fixed(2.0 * (1.0 - kr) * c_scale);
-    let b_u = fixed(2.0 * (1.0 - kb) * c_scale);
-    let g_u = fixed(2.0 * (1.0 - kb) * kb / kg * c_scale);
-    let g_v = fixed(2.0 * (1.0 - kr) * kr / kg * c_scale);
-    let half = 1i64 << (BITS - 1);
-    let clip = |value: i64| (value >> BITS).clamp(0, 255) as u8;
+    let ([luma, r_v, b_u, g_u, g_v], black) = colours.gains();
+    let clip = |value: i32| value.clamp(0, 255) as u8;
     let mut rgb = Vec::with_capacity(planes.width * planes.height * 3);
     let uv_width = planes.width.div_ceil(2);
     for row in 0..planes.height {
         let y_row = planes.y.get(row * planes.y_stride..)?.get(..planes.width)?;
-        let u_row = planes.u.get(row / 2 * planes.uv_stride..)?.get(..uv_width)?;
-        let v_row = planes.v.get(row / 2 * planes.uv_stride..)?.get(..uv_width)?;
+        let u_row = planes
+            .u
+            .get(row / 2 * planes.uv_stride..)?
+            .get(..uv_width)?;
+        let v_row = planes
+            .v
+            .get(row / 2 * planes.uv_stride..)?
+            .get(..uv_width)?;
         for (column, &y) in y_row.iter().enumerate() {
-            let luma = (i64::from(y) - y_zero) * y_gain + half;
-            let u = i64::from(*u_row.get(column / 2)?) - 128;
-            let v = i64::from(*v_row.get(column / 2)?) - 128;
-            rgb.extend_from_slice(&[clip(luma + r_v * v), clip(luma - g_u * u - g_v * v), clip(luma + b_u * u)]);
+            let y = ((i32::from(y) - black) * 8 * luma) >> 16;
+            let u = (i32::from(*u_row.get(column / 2)?) - 128) * 8;
+            let v = (i32::from(*v_row.get(column / 2)?) - 128) * 8;
+            rgb.extend_from_slice(&[
+                clip(y + ((v * r_v) >> 16)),
+                clip(y + ((u * g_u) >> 16) + ((v * g_v) >> 16)),
+                clip(y + ((u * b_u) >> 16)),
+            ]);
         }
     }
     Some(rgb)
+}
+
+const BITS: u32 = 16;
+
+fn fixed(value: f64) -> i64 {
+    (value * f64::from(1u32 << BITS)).round() as i64
 }
 
 /// An owned 4:2:0 picture of even width and height, tightly packed.
@@ -102,11 +125,23 @@ pub(crate) struct Yuv {
 pub(crate) fn from_rgb(rgb: &[u8], width: usize, height: usize, matrix: Matrix) -> Yuv {
     let (kr, kb) = matrix.weights();
     let kg = 1.0 - kr - kb;
-    let (wr, wg, wb) = (fixed(kr * 219.0 / 255.0), fixed(kg * 219.0 / 255.0), fixed(kb * 219.0 / 255.0));
+    let (wr, wg, wb) = (
+        fixed(kr * 219.0 / 255.0),
+        fixed(kg * 219.0 / 255.0),
+        fixed(kb * 219.0 / 255.0),
+    );
     let cb_gain = 224.0 / 255.0 / (2.0 * (1.0 - kb));
     let cr_gain = 224.0 / 255.0 / (2.0 * (1.0 - kr));
-    let (ur, ug, ub) = (fixed(-kr * cb_gain), fixed(-kg * cb_gain), fixed((1.0 - kb) * cb_gain));
-    let (vr, vg, vb) = (fixed((1.0 - kr) * cr_gain), fixed(-kg * cr_gain), fixed(-kb * cr_gain));
+    let (ur, ug, ub) = (
+        fixed(-kr * cb_gain),
+        fixed(-kg * cb_gain),
+        fixed((1.0 - kb) * cb_gain),
+    );
+    let (vr, vg, vb) = (
+        fixed((1.0 - kr) * cr_gain),
+        fixed(-kg * cr_gain),
+        fixed(-kb * cr_gain),
+    );
     let half = 1i64 << (BITS - 1);
     let y = rgb
         .chunks_exact(3)
@@ -136,7 +171,13 @@ pub(crate) fn from_rgb(rgb: &[u8], width: usize, height: usize, matrix: Matrix) 
             v.push(chroma(vr, vg, vb));
         }
     }
-    Yuv { width, height, y, u, v }
+    Yuv {
+        width,
+        height,
+        y,
+        u,
+        v,
+    }
 }
 
 #[cfg(test)]
@@ -146,13 +187,40 @@ mod tests {
     #[test]
     fn flat_colours_survive_both_matrices() {
         for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
-            for colour in [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [200, 120, 40], [13, 200, 99]] {
+            for colour in [
+                [255, 0, 0],
+                [0, 255, 0],
+                [0, 0, 255],
+                [255, 255, 255],
+                [0, 0, 0],
+                [200, 120, 40],
+                [13, 200, 99],
+            ] {
                 let rgb: Vec<u8> = colour.iter().copied().cycle().take(4 * 4 * 3).collect();
                 let yuv = from_rgb(&rgb, 4, 4, matrix);
-                let planes = Planes { width: 4, height: 4, y: &yuv.y, u: &yuv.u, v: &yuv.v, y_stride: 4, uv_stride: 2 };
-                let back = to_rgb(&planes, Colours { matrix, full_range: false }).expect("whole planes");
+                let planes = Planes {
+                    width: 4,
+                    height: 4,
+                    y: &yuv.y,
+                    u: &yuv.u,
+                    v: &yuv.v,
+                    y_stride: 4,
+                    uv_stride: 2,
+                };
+                let back = to_rgb(
+                    &planes,
+                    Colours {
+                        matrix,
+                        full_range: false,
+                    },
+                )
+                .expect("whole planes");
                 for (a, b) in rgb.iter().zip(&back) {
-                    assert!(a.abs_diff(*b) <= 2, "{matrix:?} {colour:?} came back as {:?}", &back[..3]);
+                    assert!(
+                        a.abs_diff(*b) <= 3,
+                        "{matrix:?} {colour:?} came back as {:?}",
+                        &back[..3]
+                    );
                 }
             }
         }
@@ -168,7 +236,24 @@ mod tests {
 
     #[test]
     fn short_planes_are_refused() {
-        let planes = Planes { width: 4, height: 4, y: &[0; 15], u: &[0; 4], v: &[0; 4], y_stride: 4, uv_stride: 2 };
-        assert!(to_rgb(&planes, Colours { matrix: Matrix::Bt601, full_range: false }).is_none());
+        let planes = Planes {
+            width: 4,
+            height: 4,
+            y: &[0; 15],
+            u: &[0; 4],
+            v: &[0; 4],
+            y_stride: 4,
+            uv_stride: 2,
+        };
+        assert!(
+            to_rgb(
+                &planes,
+                Colours {
+                    matrix: Matrix::Bt601,
+                    full_range: false
+                }
+            )
+            .is_none()
+        );
     }
 }

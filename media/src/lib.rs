@@ -12,6 +12,7 @@ mod picture;
 mod sniff;
 mod sound;
 mod sps;
+mod wav;
 
 pub use error::MediaError;
 pub use film::{Film, FilmInfo};

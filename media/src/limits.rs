@@ -39,7 +39,10 @@ impl Limits {
         }
         let len = bytes.len() as u64;
         if len > self.max_bytes {
-            return Err(MediaError::TooLarge { bytes: len, limit: self.max_bytes });
+            return Err(MediaError::TooLarge {
+                bytes: len,
+                limit: self.max_bytes,
+            });
         }
         Ok(())
     }
@@ -50,20 +53,34 @@ impl Limits {
         }
         match width.checked_mul(height) {
             Some(pixels) if pixels <= self.max_pixels => Ok(()),
-            _ => Err(MediaError::TooManyPixels { width, height, limit: self.max_pixels }),
+            _ => Err(MediaError::TooManyPixels {
+                width,
+                height,
+                limit: self.max_pixels,
+            }),
         }
     }
 
     pub(crate) fn check_secs(&self, secs: f64) -> Result<(), MediaError> {
         // Written so that a NaN fails too.
-        if secs <= self.max_secs { Ok(()) } else { Err(MediaError::TooLong { secs, limit_secs: self.max_secs }) }
+        if secs <= self.max_secs {
+            Ok(())
+        } else {
+            Err(MediaError::TooLong {
+                secs,
+                limit_secs: self.max_secs,
+            })
+        }
     }
 
     pub(crate) fn check_frames(&self, frames: u64) -> Result<(), MediaError> {
         if frames <= self.max_frames {
             Ok(())
         } else {
-            Err(MediaError::TooManyFrames { frames, limit: self.max_frames })
+            Err(MediaError::TooManyFrames {
+                frames,
+                limit: self.max_frames,
+            })
         }
     }
 
@@ -71,7 +88,10 @@ impl Limits {
         if bytes <= self.max_decoded_bytes {
             Ok(())
         } else {
-            Err(MediaError::TooMuchMemory { bytes, limit: self.max_decoded_bytes })
+            Err(MediaError::TooMuchMemory {
+                bytes,
+                limit: self.max_decoded_bytes,
+            })
         }
     }
 }

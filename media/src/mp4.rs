@@ -26,15 +26,22 @@ pub(crate) struct Track {
     pub(crate) samples: Vec<Sample>,
     /// Sum of the sample durations, in ticks.
     pub(crate) duration_ticks: u64,
+    /// Frames are shown in another order than they are coded (B-frames).
+    pub(crate) reordered: bool,
     /// Ticks that the first edit skips at the start (the priming of an AAC encoder).
     pub(crate) skipped_ticks: u64,
 }
 
 /// Whether the tracks are listed and none of them is a picture; cheap, for sniffing.
 pub(crate) fn has_only_sound(bytes: &[u8]) -> bool {
-    let Ok(Some(moov)) = find(bytes, b"moov") else { return false };
+    let Ok(Some(moov)) = find(bytes, b"moov") else {
+        return false;
+    };
     let mut sound = false;
-    for trak in boxes(moov).filter_map(Result::ok).filter(|b| b.name == *b"trak") {
+    for trak in boxes(moov)
+        .filter_map(Result::ok)
+        .filter(|b| b.name == *b"trak")
+    {
         match handler_of(trak.body).as_ref() {
             Some(b"vide") => return false,
             Some(b"soun") => sound = true,
@@ -45,8 +52,13 @@ pub(crate) fn has_only_sound(bytes: &[u8]) -> bool {
 }
 
 /// The first picture track, or the first sound track.
-pub(crate) fn read_track(bytes: &[u8], handler: &[u8; 4], limits: &Limits) -> Result<Option<Track>, MediaError> {
-    let moov = find(bytes, b"moov")?.ok_or_else(|| MediaError::truncated("the MP4 index (moov) is missing"))?;
+pub(crate) fn read_track(
+    bytes: &[u8],
+    handler: &[u8; 4],
+    limits: &Limits,
+) -> Result<Option<Track>, MediaError> {
+    let moov = find(bytes, b"moov")?
+        .ok_or_else(|| MediaError::truncated("the MP4 index (moov) is missing"))?;
     for child in boxes(moov) {
         let child = child?;
         if child.name == *b"trak" && handler_of(child.body).as_ref() == Some(handler) {
@@ -95,7 +107,9 @@ fn next_box(rest: &[u8]) -> Result<(Box4<'_>, &[u8]), MediaError> {
     };
     let size = usize::try_from(size).map_err(|_| short())?;
     if size < header {
-        return Err(MediaError::corrupt("an MP4 box is smaller than its own header"));
+        return Err(MediaError::corrupt(
+            "an MP4 box is smaller than its own header",
+        ));
     }
     let body = rest.get(header..size).ok_or_else(short)?;
     Ok((Box4 { name, body }, &rest[size..]))
@@ -129,15 +143,21 @@ fn handler_of(trak: &[u8]) -> Option<[u8; 4]> {
 
 fn parse_track(trak: &[u8], file_len: usize, limits: &Limits) -> Result<Track, MediaError> {
     let need = |path: &[&[u8; 4]], what: &str| {
-        find_path(trak, path)?.ok_or_else(|| MediaError::corrupt(format!("the MP4 track has no {what}")))
+        find_path(trak, path)?
+            .ok_or_else(|| MediaError::corrupt(format!("the MP4 track has no {what}")))
     };
-    let mut track = Track { handler: handler_of(trak).unwrap_or_default(), ..Track::default() };
+    let mut track = Track {
+        handler: handler_of(trak).unwrap_or_default(),
+        ..Track::default()
+    };
     let mut mdhd = Reader(need(&[b"mdia", b"mdhd"], "media header")?);
     let version = mdhd.u32()? >> 24;
     mdhd.skip(if version == 1 { 16 } else { 8 })?;
     track.timescale = mdhd.u32()?;
     if track.timescale == 0 {
-        return Err(MediaError::corrupt("the MP4 track counts zero ticks a second"));
+        return Err(MediaError::corrupt(
+            "the MP4 track counts zero ticks a second",
+        ));
     }
     let stbl = need(&[b"mdia", b"minf", b"stbl"], "sample table")?;
     if let Some(stsd) = find(stbl, b"stsd")? {
@@ -147,6 +167,7 @@ fn parse_track(trak: &[u8], file_len: usize, limits: &Limits) -> Result<Track, M
         track.skipped_ticks = skipped_ticks(elst)?;
     }
     track.samples = samples(stbl, file_len, limits)?;
+    track.reordered = find(stbl, b"ctts")?.is_some();
     track.duration_ticks = duration_ticks(stbl)?;
     Ok(track)
 }
@@ -202,7 +223,9 @@ fn skipped_ticks(elst: &[u8]) -> Result<u64, MediaError> {
 }
 
 fn duration_ticks(stbl: &[u8]) -> Result<u64, MediaError> {
-    let Some(stts) = find(stbl, b"stts")? else { return Ok(0) };
+    let Some(stts) = find(stbl, b"stts")? else {
+        return Ok(0);
+    };
     let mut total = 0u64;
     for entry in entries(stts, 8)? {
         let mut entry = Reader(entry);
@@ -226,7 +249,9 @@ fn entries(table: &[u8], width: usize) -> Result<std::slice::ChunksExact<'_, u8>
 
 fn samples(stbl: &[u8], file_len: usize, limits: &Limits) -> Result<Vec<Sample>, MediaError> {
     let table = |name: &[u8; 4]| find(stbl, name);
-    let Some(stsz) = table(b"stsz")? else { return Ok(Vec::new()) };
+    let Some(stsz) = table(b"stsz")? else {
+        return Ok(Vec::new());
+    };
     let mut reader = Reader(stsz);
     reader.skip(4)?;
     let uniform = reader.u32()? as usize;
@@ -235,20 +260,28 @@ fn samples(stbl: &[u8], file_len: usize, limits: &Limits) -> Result<Vec<Sample>,
     let count = count as usize;
     let sizes = reader.0;
     if uniform == 0 && sizes.len() / 4 < count {
-        return Err(MediaError::corrupt("the MP4 lists more samples than it has sizes for"));
+        return Err(MediaError::corrupt(
+            "the MP4 lists more samples than it has sizes for",
+        ));
     }
     let (chunks, width) = match (table(b"stco")?, table(b"co64")?) {
         (Some(stco), _) => (entries(stco, 4)?, 4),
         (None, Some(co64)) => (entries(co64, 8)?, 8),
         (None, None) => return Ok(Vec::new()),
     };
-    let stsc = table(b"stsc")?.ok_or_else(|| MediaError::corrupt("the MP4 does not say which chunk holds which sample"))?;
+    let stsc = table(b"stsc")?.ok_or_else(|| {
+        MediaError::corrupt("the MP4 does not say which chunk holds which sample")
+    })?;
     let mut runs = entries(stsc, 12)?.peekable();
     let mut per_chunk = 0u32;
     let mut found = Vec::with_capacity(count);
     for (index, chunk) in chunks.enumerate() {
         let mut chunk = Reader(chunk);
-        let mut offset = if width == 4 { u64::from(chunk.u32()?) } else { chunk.u64()? };
+        let mut offset = if width == 4 {
+            u64::from(chunk.u32()?)
+        } else {
+            chunk.u64()?
+        };
         while let Some(run) = runs.peek() {
             let mut run = Reader(run);
             if u64::from(run.u32()?) > index as u64 + 1 {
@@ -265,9 +298,16 @@ fn samples(stbl: &[u8], file_len: usize, limits: &Limits) -> Result<Vec<Sample>,
                 0 => Reader(&sizes[found.len() * 4..]).u32()? as usize,
                 len => len,
             };
-            let end = offset.checked_add(len as u64).filter(|end| *end <= file_len as u64);
-            let end = end.ok_or_else(|| MediaError::truncated("an MP4 sample lies past the end of the file"))?;
-            found.push(Sample { offset: offset as usize, len });
+            let end = offset
+                .checked_add(len as u64)
+                .filter(|end| *end <= file_len as u64);
+            let end = end.ok_or_else(|| {
+                MediaError::truncated("an MP4 sample lies past the end of the file")
+            })?;
+            found.push(Sample {
+                offset: offset as usize,
+                len,
+            });
             offset = end;
         }
     }
@@ -282,8 +322,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8], MediaError> {
-        let (taken, rest) =
-            self.0.split_at_checked(len).ok_or_else(|| MediaError::truncated("an MP4 box ends too early"))?;
+        let (taken, rest) = self
+            .0
+            .split_at_checked(len)
+            .ok_or_else(|| MediaError::truncated("an MP4 box ends too early"))?;
         self.0 = rest;
         Ok(taken)
     }

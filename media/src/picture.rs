@@ -46,7 +46,9 @@ pub fn image_size(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), MediaErro
         Kind::Gif => ImageFormat::Gif,
         _ => return Err(unsupported(kind)),
     };
-    fence::guard("picture", || open(bytes, format, limits).map(|decoder| decoder.dimensions()))
+    fence::guard("picture", || {
+        open(bytes, format, limits).map(|decoder| decoder.dimensions())
+    })
 }
 
 fn unsupported(kind: Kind) -> MediaError {
@@ -55,35 +57,58 @@ fn unsupported(kind: Kind) -> MediaError {
         Some(Family::Audio) => "it is a sound, not a picture",
         Some(Family::Video) => "it is a film, not a picture",
     };
-    MediaError::Unsupported { what: format!("this {} as a picture", kind.name()), hint: hint.into() }
+    MediaError::Unsupported {
+        what: format!("this {} as a picture", kind.name()),
+        hint: hint.into(),
+    }
 }
 
-fn open<'a>(bytes: &'a [u8], format: ImageFormat, limits: &Limits) -> Result<impl ImageDecoder + 'a, MediaError> {
+fn open<'a>(
+    bytes: &'a [u8],
+    format: ImageFormat,
+    limits: &Limits,
+) -> Result<impl ImageDecoder + 'a, MediaError> {
     // RGBA in 16 bits is the widest thing a decoder holds, and some hold two of them.
     let max_alloc = limits.max_pixels.saturating_mul(16);
     let mut inner = image::Limits::no_limits();
     inner.max_alloc = Some(max_alloc);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(inner);
-    let decoder = reader.into_decoder().map_err(|error| translate(error, max_alloc))?;
+    let decoder = reader
+        .into_decoder()
+        .map_err(|error| translate(error, max_alloc))?;
     let (width, height) = decoder.dimensions();
     limits.check_pixels(u64::from(width), u64::from(height))?;
     Ok(decoder)
 }
 
 fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture, MediaError> {
+    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
+        return Err(MediaError::truncated("the JPEG has no end"));
+    }
     let decoder = open(bytes, format, limits)?;
     let max_alloc = limits.max_pixels.saturating_mul(16);
-    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| translate(error, max_alloc))?;
+    let decoded =
+        DynamicImage::from_decoder(decoder).map_err(|error| translate(error, max_alloc))?;
     let (width, height) = (decoded.width(), decoded.height());
     limits.check_pixels(u64::from(width), u64::from(height))?;
     let rgb = if decoded.color().has_alpha() {
         let rgba = decoded.into_rgba8();
-        rgba.pixels().flat_map(|pixel| [0, 1, 2].map(|channel| on_white(pixel.0[channel], pixel.0[3]))).collect()
+        rgba.pixels()
+            .flat_map(|pixel| [0, 1, 2].map(|channel| on_white(pixel.0[channel], pixel.0[3])))
+            .collect()
     } else {
         decoded.into_rgb8().into_raw()
     };
     Ok(Picture { width, height, rgb })
+}
+
+/// Whether an end marker follows the last scan: the decoder would fill a missing rest with grey, without a word.
+///
+/// Neither marker can occur inside coded data, where each 0xFF is followed by a zero.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xFF, marker]);
+    last(0xD9) > last(0xDA)
 }
 
 /// `value` at opacity `alpha` over white, rounded as Pillow's `paste` does.
@@ -95,8 +120,13 @@ fn on_white(value: u8, alpha: u8) -> u8 {
 fn translate(error: ImageError, max_alloc: u64) -> MediaError {
     match error {
         ImageError::Limits(error) => match error.kind() {
-            LimitErrorKind::Unsupported { .. } => MediaError::corrupt("its decoder cannot keep the limits"),
-            _ => MediaError::TooMuchMemory { bytes: max_alloc.saturating_add(1), limit: max_alloc },
+            LimitErrorKind::Unsupported { .. } => {
+                MediaError::corrupt("its decoder cannot keep the limits")
+            }
+            _ => MediaError::TooMuchMemory {
+                bytes: max_alloc.saturating_add(1),
+                limit: max_alloc,
+            },
         },
         ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             MediaError::truncated("the picture ends too early")

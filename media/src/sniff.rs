@@ -75,10 +75,21 @@ impl Kind {
     /// Picture, sound or film; `None` when unknown.
     pub fn family(self) -> Option<Family> {
         match self {
-            Self::Jpeg | Self::Png | Self::WebP | Self::Gif | Self::Heif | Self::Bmp | Self::Tiff => Some(Family::Image),
-            Self::Wav | Self::Mp3 | Self::Flac | Self::Ogg | Self::Opus | Self::Aac | Self::M4a | Self::Aiff => {
-                Some(Family::Audio)
-            }
+            Self::Jpeg
+            | Self::Png
+            | Self::WebP
+            | Self::Gif
+            | Self::Heif
+            | Self::Bmp
+            | Self::Tiff => Some(Family::Image),
+            Self::Wav
+            | Self::Mp3
+            | Self::Flac
+            | Self::Ogg
+            | Self::Opus
+            | Self::Aac
+            | Self::M4a
+            | Self::Aiff => Some(Family::Audio),
             Self::Mp4
             | Self::Mov
             | Self::WebM
@@ -142,7 +153,11 @@ impl Kind {
 
 /// What `bytes` are, by their magic. Reads the head, and for MP4 the track list.
 pub fn sniff(bytes: &[u8]) -> Kind {
-    let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
+    let at = |offset: usize, magic: &[u8]| {
+        bytes
+            .get(offset..)
+            .is_some_and(|rest| rest.starts_with(magic))
+    };
     let head = &bytes[..bytes.len().min(256)];
     let contains = |magic: &[u8]| head.windows(magic.len()).any(|window| window == magic);
     if at(0, &[0xFF, 0xD8, 0xFF]) {
@@ -179,7 +194,11 @@ pub fn sniff(bytes: &[u8]) -> Kind {
     } else if at(4, b"moov") || at(4, b"wide") || at(4, b"mdat") {
         Kind::Mov
     } else if at(0, &[0x1A, 0x45, 0xDF, 0xA3]) {
-        if contains(b"webm") { Kind::WebM } else { Kind::Matroska }
+        if contains(b"webm") {
+            Kind::WebM
+        } else {
+            Kind::Matroska
+        }
     } else if at(0, b"FORM") && (at(8, b"AIFF") || at(8, b"AIFC")) {
         Kind::Aiff
     } else if at(0, b"FLV\x01") {
@@ -203,7 +222,9 @@ pub fn sniff(bytes: &[u8]) -> Kind {
 
 /// A bare MPEG audio frame: 11 or 12 sync bits, then version and layer.
 fn mpeg_audio(bytes: &[u8]) -> Kind {
-    let &[0xFF, second, third, ..] = bytes else { return Kind::Unknown };
+    let &[0xFF, second, third, ..] = bytes else {
+        return Kind::Unknown;
+    };
     if second & 0xF6 == 0xF0 {
         return Kind::Aac;
     }

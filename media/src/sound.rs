@@ -1,5 +1,6 @@
 //! WAV, MP3, FLAC, Ogg Vorbis, AAC and the sound track of MP4 -> mono samples.
 
+use std::borrow::Cow;
 use std::io::{Cursor, ErrorKind};
 
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
@@ -9,7 +10,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
-use crate::{Family, Kind, Limits, MediaError, fence, ffmpeg, mp4, sniff};
+use crate::{Family, Kind, Limits, MediaError, fence, ffmpeg, mp4, sniff, wav};
 
 /// More channels than any microphone array: a number beyond it is a lie that would only cost memory.
 const MAX_CHANNELS: usize = 64;
@@ -38,7 +39,10 @@ pub fn decode_sound(bytes: &[u8], limits: &Limits) -> Result<Sound, MediaError> 
     let kind = sniff(bytes);
     if matches!(kind.family(), Some(Family::Image) | None) {
         let hint = "use WAV, MP3, FLAC, Ogg, M4A or MP4".into();
-        return Err(MediaError::Unsupported { what: format!("this {} as a sound", kind.name()), hint });
+        return Err(MediaError::Unsupported {
+            what: format!("this {} as a sound", kind.name()),
+            hint,
+        });
     }
     match built_in(bytes, kind, limits) {
         Err(MediaError::Unsupported { .. }) => {
@@ -54,8 +58,13 @@ fn built_in(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaErr
         Kind::Wav | Kind::Mp3 | Kind::Flac | Kind::Ogg | Kind::Aac | Kind::M4a => {
             fence::guard("sound", || decode(bytes, kind, limits))
         }
-        Kind::Mp4 | Kind::Mov if !mp4::is_fragmented(bytes) => fence::guard("sound", || decode(bytes, kind, limits)),
-        _ => Err(MediaError::Unsupported { what: kind.name().into(), hint: String::new() }),
+        Kind::Mp4 | Kind::Mov if !mp4::is_fragmented(bytes) => {
+            fence::guard("sound", || decode(bytes, kind, limits))
+        }
+        _ => Err(MediaError::Unsupported {
+            what: kind.name().into(),
+            hint: String::new(),
+        }),
     }
 }
 
@@ -63,15 +72,31 @@ fn decode(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError
     let mut lead_secs = 0.0;
     if matches!(kind, Kind::Mp4 | Kind::Mov | Kind::M4a) {
         // Our own reading of the index comes first: it refuses tables that are larger than the file.
-        let track = mp4::read_track(bytes, b"soun", limits_for_blocks(limits).as_ref())?.ok_or(MediaError::Empty)?;
+        let track = mp4::read_track(bytes, b"soun", limits_for_blocks(limits).as_ref())?
+            .ok_or(MediaError::Empty)?;
         limits.check_secs(track.duration_ticks as f64 / f64::from(track.timescale))?;
         lead_secs = track.skipped_ticks as f64 / f64::from(track.timescale);
     }
-    let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), MediaSourceStreamOptions::default());
+    let bytes = if kind == Kind::Wav {
+        wav::settle_sizes(bytes)?
+    } else {
+        Cow::Borrowed(bytes)
+    };
+    let stream = MediaSourceStream::new(
+        Box::new(Cursor::new(&bytes[..])),
+        MediaSourceStreamOptions::default(),
+    );
     let mut reader = symphonia::default::get_probe()
-        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+        .probe(
+            &Hint::new(),
+            stream,
+            FormatOptions::default(),
+            MetadataOptions::default(),
+        )
         .map_err(translate)?;
-    let track = reader.default_track(TrackType::Audio).ok_or(MediaError::Empty)?;
+    let track = reader
+        .default_track(TrackType::Audio)
+        .ok_or(MediaError::Empty)?;
     let track_id = track.id;
     let claimed = track.num_frames;
     let params = track
@@ -79,30 +104,39 @@ fn decode(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError
         .as_ref()
         .and_then(|params| params.audio())
         .ok_or_else(|| MediaError::corrupt("the sound track names no codec"))?;
-    let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
+    let channels = params
+        .channels
+        .as_ref()
+        .map_or(1, |channels| channels.count());
     if channels > MAX_CHANNELS {
         return Err(MediaError::corrupt(format!("{channels} channels of sound")));
     }
     if params.sample_rate == Some(0) {
         return Err(MediaError::corrupt("a sample rate of zero"));
     }
-    // A WAV that was streamed carries an invented length, and its samples cannot outgrow its bytes.
-    if let (Some(frames), Some(rate)) = (claimed.filter(|_| kind != Kind::Wav), params.sample_rate) {
+    if let (Some(frames), Some(rate)) = (claimed, params.sample_rate) {
         limits.check_secs(frames as f64 / f64::from(rate))?;
     }
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map_err(translate)?;
     let mut sound = read_all(reader.as_mut(), decoder, track_id, kind, limits)?;
-    check_complete(bytes, kind, claimed, sound.samples.len() as u64)?;
+    check_complete(kind, claimed, sound.samples.len() as u64)?;
     let lead = (lead_secs * f64::from(sound.rate_hz)).round() as usize;
     sound.samples.drain(..lead.min(sound.samples.len()));
-    if sound.samples.is_empty() { Err(MediaError::Empty) } else { Ok(sound) }
+    if sound.samples.is_empty() {
+        Err(MediaError::Empty)
+    } else {
+        Ok(sound)
+    }
 }
 
 /// A sound track has many small blocks: the limit on film frames is not meant for them.
 fn limits_for_blocks(limits: &Limits) -> Box<Limits> {
-    Box::new(Limits { max_frames: limits.max_decoded_bytes / 4, ..*limits })
+    Box::new(Limits {
+        max_frames: limits.max_decoded_bytes / 4,
+        ..*limits
+    })
 }
 
 fn read_all(
@@ -112,7 +146,10 @@ fn read_all(
     kind: Kind,
     limits: &Limits,
 ) -> Result<Sound, MediaError> {
-    let mut sound = Sound { rate_hz: 0, samples: Vec::new() };
+    let mut sound = Sound {
+        rate_hz: 0,
+        samples: Vec::new(),
+    };
     let mut block: Vec<f32> = Vec::new();
     loop {
         let packet = match reader.next_packet() {
@@ -135,7 +172,9 @@ fn read_all(
             sound.rate_hz = rate_hz;
         }
         if rate_hz == 0 || rate_hz != sound.rate_hz || channels == 0 || channels > MAX_CHANNELS {
-            return Err(MediaError::corrupt("the rate or the channels of the sound change midway"));
+            return Err(MediaError::corrupt(
+                "the rate or the channels of the sound change midway",
+            ));
         }
         let frames = decoded.frames();
         let total = (sound.samples.len() + frames) as u64;
@@ -143,29 +182,25 @@ fn read_all(
         limits.check_memory(total * 4)?;
         decoded.copy_to_vec_interleaved(&mut block);
         let scale = 1.0 / channels as f32;
-        sound.samples.extend(block.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() * scale));
+        sound.samples.extend(
+            block
+                .chunks_exact(channels)
+                .map(|frame| frame.iter().sum::<f32>() * scale),
+        );
     }
 }
 
 /// Formats that say how long they are must not be shorter.
-fn check_complete(bytes: &[u8], kind: Kind, claimed: Option<u64>, found: u64) -> Result<(), MediaError> {
+fn check_complete(kind: Kind, claimed: Option<u64>, found: u64) -> Result<(), MediaError> {
     if found == 0 {
         return Err(MediaError::Empty);
     }
-    let streamed = kind == Kind::Wav && wav_is_streamed(bytes);
     match claimed {
-        Some(claimed) if matches!(kind, Kind::Wav | Kind::Flac) && !streamed && found < claimed => {
-            Err(MediaError::truncated(format!("{found} of {claimed} samples are there")))
-        }
+        Some(claimed) if matches!(kind, Kind::Wav | Kind::Flac) && found < claimed => Err(
+            MediaError::truncated(format!("{found} of {claimed} samples are there")),
+        ),
         _ => Ok(()),
     }
-}
-
-/// Whether the `data` chunk has the size that programs write when they cannot go back and fill it in.
-fn wav_is_streamed(bytes: &[u8]) -> bool {
-    let head = &bytes[..bytes.len().min(4_096)];
-    let size = head.windows(4).position(|window| window == b"data").and_then(|at| head.get(at + 4..at + 8));
-    size.is_some_and(|size| matches!(u32::from_le_bytes([size[0], size[1], size[2], size[3]]), 0 | 0x7FFF_F000.. ))
 }
 
 fn translate(error: Error) -> MediaError {
@@ -173,7 +208,10 @@ fn translate(error: Error) -> MediaError {
         Error::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             MediaError::truncated("the sound ends too early")
         }
-        Error::Unsupported(what) => MediaError::Unsupported { what: what.into(), hint: String::new() },
+        Error::Unsupported(what) => MediaError::Unsupported {
+            what: what.into(),
+            hint: String::new(),
+        },
         error => MediaError::corrupt(error.to_string()),
     }
 }

@@ -36,11 +36,15 @@ const START_CODE: [u8; 4] = [0, 0, 0, 1];
 pub(crate) fn parse_config(config: &[u8]) -> Result<AvcConfig, MediaError> {
     let short = || MediaError::truncated("the H.264 configuration ends too early");
     let &[1, _, _, _, lengths, sps_count, ref rest @ ..] = config else {
-        return Err(MediaError::corrupt("the H.264 configuration has an unknown version"));
+        return Err(MediaError::corrupt(
+            "the H.264 configuration has an unknown version",
+        ));
     };
     let length_size = usize::from(lengths & 3) + 1;
     if length_size == 3 {
-        return Err(MediaError::corrupt("three-byte lengths do not exist in H.264"));
+        return Err(MediaError::corrupt(
+            "three-byte lengths do not exist in H.264",
+        ));
     }
     let mut annex_b = Vec::new();
     let mut first = None;
@@ -48,7 +52,9 @@ pub(crate) fn parse_config(config: &[u8]) -> Result<AvcConfig, MediaError> {
     let mut take_sets = |rest: &mut &[u8], count: u8| -> Result<(), MediaError> {
         for _ in 0..count {
             let (&len, after) = rest.split_first_chunk::<2>().ok_or_else(short)?;
-            let (set, after) = after.split_at_checked(usize::from(u16::from_be_bytes(len))).ok_or_else(short)?;
+            let (set, after) = after
+                .split_at_checked(usize::from(u16::from_be_bytes(len)))
+                .ok_or_else(short)?;
             annex_b.extend_from_slice(&START_CODE);
             annex_b.extend_from_slice(set);
             if first.is_none() {
@@ -63,17 +69,27 @@ pub(crate) fn parse_config(config: &[u8]) -> Result<AvcConfig, MediaError> {
     rest = after;
     take_sets(&mut rest, pps_count)?;
     let sps = first.ok_or_else(|| MediaError::corrupt("the H.264 stream has no parameter set"))?;
-    Ok(AvcConfig { length_size, sps, annex_b })
+    Ok(AvcConfig {
+        length_size,
+        sps,
+        annex_b,
+    })
 }
 
 /// Rewrites one sample's length-prefixed units with start codes, appending to `out`.
-pub(crate) fn append_annex_b(sample: &[u8], length_size: usize, out: &mut Vec<u8>) -> Result<(), MediaError> {
+pub(crate) fn append_annex_b(
+    sample: &[u8],
+    length_size: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), MediaError> {
     let mut rest = sample;
     while !rest.is_empty() {
         let (len, after) = rest
             .split_at_checked(length_size)
             .ok_or_else(|| MediaError::corrupt("a length field of an H.264 frame is cut off"))?;
-        let len = len.iter().fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
+        let len = len
+            .iter()
+            .fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
         let (unit, after) = after
             .split_at_checked(len)
             .ok_or_else(|| MediaError::corrupt("an H.264 unit is longer than its frame"))?;
@@ -89,7 +105,9 @@ pub(crate) fn append_annex_b(sample: &[u8], length_size: usize, out: &mut Vec<u8
 /// Reads a sequence parameter set (ITU-T H.264, 7.3.2.1.1) as far as its colour description.
 fn parse_sps(unit: &[u8]) -> Result<Sps, MediaError> {
     if unit.first().is_none_or(|byte| byte & 31 != 7) {
-        return Err(MediaError::corrupt("the first H.264 parameter set describes no sequence"));
+        return Err(MediaError::corrupt(
+            "the first H.264 parameter set describes no sequence",
+        ));
     }
     let raw = without_emulation(&unit[1..]);
     let mut bits = Bits { bytes: &raw, at: 0 };
@@ -97,7 +115,10 @@ fn parse_sps(unit: &[u8]) -> Result<Sps, MediaError> {
     bits.read(16)?;
     bits.exp()?;
     let (mut chroma_format, mut bit_depth) = (1, 8);
-    if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
+    if matches!(
+        profile,
+        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
+    ) {
         chroma_format = bits.exp()?;
         if chroma_format == 3 {
             bits.read(1)?;
@@ -137,7 +158,10 @@ fn parse_sps(unit: &[u8]) -> Result<Sps, MediaError> {
         bits.read(1)?;
     }
     bits.read(1)?;
-    let (mut width, mut height) = (blocks_wide * 16, map_units_high * 16 * if progressive { 1 } else { 2 });
+    let (mut width, mut height) = (
+        blocks_wide * 16,
+        map_units_high * 16 * if progressive { 1 } else { 2 },
+    );
     if bits.read(1)? == 1 {
         let unit_x = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
         let unit_y = if chroma_format == 1 { 2 } else { 1 } * if progressive { 1 } else { 2 };
@@ -163,7 +187,15 @@ fn parse_sps(unit: &[u8]) -> Result<Sps, MediaError> {
             }
         }
     }
-    Ok(Sps { width, height, chroma_format, bit_depth, progressive, matrix, full_range })
+    Ok(Sps {
+        width,
+        height,
+        chroma_format,
+        bit_depth,
+        progressive,
+        matrix,
+        full_range,
+    })
 }
 
 fn skip_scaling_list(bits: &mut Bits<'_>, len: usize) -> Result<(), MediaError> {
@@ -171,7 +203,11 @@ fn skip_scaling_list(bits: &mut Bits<'_>, len: usize) -> Result<(), MediaError> 
     for _ in 0..len {
         if next != 0 {
             let code = i64::from(bits.exp()?);
-            let delta = if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) };
+            let delta = if code % 2 == 1 {
+                code / 2 + 1
+            } else {
+                -(code / 2)
+            };
             next = (last + delta).rem_euclid(256);
         }
         if next != 0 {
@@ -221,7 +257,9 @@ impl Bits<'_> {
         while self.read(1)? == 0 {
             zeros += 1;
             if zeros == 32 {
-                return Err(MediaError::corrupt("a number of an H.264 parameter set is too long"));
+                return Err(MediaError::corrupt(
+                    "a number of an H.264 parameter set is too long",
+                ));
             }
         }
         let tail = self.read(zeros)?;

@@ -11,10 +11,12 @@ use openh264::encoder::{
 };
 use openh264::formats::YUVSlices;
 use shiguredo_mp4::boxes::{
-    AudioSampleEntryFields, Avc1Box, AvccBox, DflaBox, FlacBox, FlacMetadataBlock, SampleEntry, UnknownBox,
-    VisualSampleEntryFields,
+    AudioSampleEntryFields, Avc1Box, AvccBox, DflaBox, FlacBox, FlacMetadataBlock, SampleEntry,
+    UnknownBox, VisualSampleEntryFields,
 };
-use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size};
+use shiguredo_mp4::mux::{
+    Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size,
+};
 use shiguredo_mp4::{BoxSize, BoxType, FixedPointNumber, TrackKind, Uint};
 
 use super::{check_rgb, to_i16};
@@ -50,18 +52,26 @@ pub fn film(
         return Err(MediaError::bad_input("a film without frames"));
     }
     if !width.is_multiple_of(2) || !height.is_multiple_of(2) || width < 16 || height < 16 {
-        return Err(MediaError::bad_input(format!("film needs even sides of at least 16 pixels, not {width} x {height}")));
+        return Err(MediaError::bad_input(format!(
+            "film needs even sides of at least 16 pixels, not {width} x {height}"
+        )));
     }
-    let fps_scale = NonZeroU32::new(fps).ok_or_else(|| MediaError::bad_input("a frame rate of zero"))?;
+    let fps_scale =
+        NonZeroU32::new(fps).ok_or_else(|| MediaError::bad_input("a frame rate of zero"))?;
     for frame in frames {
         check_rgb(width, height, frame)?;
     }
-    let matrix = if height < 720 { Matrix::Bt601 } else { Matrix::Bt709 };
+    let matrix = if height < 720 {
+        Matrix::Bt601
+    } else {
+        Matrix::Bt709
+    };
     let (mut packets, video_entry) = encode_frames(frames, width, height, fps, matrix)?;
     let mut audio_entry = None;
     let mut rate = NonZeroU32::MIN;
     if let Some((samples, rate_hz)) = sound.filter(|(samples, _)| !samples.is_empty()) {
-        rate = NonZeroU32::new(rate_hz).ok_or_else(|| MediaError::bad_input("a sample rate of zero"))?;
+        rate = NonZeroU32::new(rate_hz)
+            .ok_or_else(|| MediaError::bad_input("a sample rate of zero"))?;
         let (sound_packets, entry) = encode_sound(samples, rate_hz)?;
         packets.extend(sound_packets);
         audio_entry = Some(entry);
@@ -78,7 +88,9 @@ fn encode_frames(
     fps: u32,
     matrix: Matrix,
 ) -> Result<(Vec<Packet>, SampleEntry), MediaError> {
-    let failed = |error: openh264::Error| MediaError::bad_input(format!("openh264 refused the film: {error}"));
+    let failed = |error: openh264::Error| {
+        MediaError::bad_input(format!("openh264 refused the film: {error}"))
+    };
     let vui = match matrix {
         Matrix::Bt601 => VuiConfig::bt601(),
         Matrix::Bt709 | Matrix::Bt2020 => VuiConfig::bt709(),
@@ -95,7 +107,8 @@ fn encode_frames(
         .intra_frame_period(IntraFramePeriod::from_num_frames(fps.saturating_mul(2)))
         .num_threads(1)
         .vui(vui);
-    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).map_err(failed)?;
+    let mut encoder =
+        Encoder::with_api_config(OpenH264API::from_source(), config).map_err(failed)?;
     let (w, h) = (width as usize, height as usize);
     let mut packets = Vec::with_capacity(frames.len());
     let (mut sps, mut pps) = (Vec::new(), Vec::new());
@@ -124,16 +137,26 @@ fn encode_frames(
             }
         }
         if data.is_empty() {
-            return Err(MediaError::bad_input(format!("openh264 dropped frame {index}")));
+            return Err(MediaError::bad_input(format!(
+                "openh264 dropped frame {index}"
+            )));
         }
-        packets.push(Packet { kind: TrackKind::Video, keyframe, duration: 1, start_secs, data });
+        packets.push(Packet {
+            kind: TrackKind::Video,
+            keyframe,
+            duration: 1,
+            start_secs,
+            data,
+        });
     }
     let entry = video_entry(width, height, matrix, sps, pps)?;
     Ok((packets, entry))
 }
 
 fn without_start_code(nal: &[u8]) -> &[u8] {
-    nal.strip_prefix(&[0, 0, 0, 1]).or_else(|| nal.strip_prefix(&[0, 0, 1])).unwrap_or(nal)
+    nal.strip_prefix(&[0, 0, 0, 1])
+        .or_else(|| nal.strip_prefix(&[0, 0, 1]))
+        .unwrap_or(nal)
 }
 
 fn video_entry(
@@ -146,7 +169,9 @@ fn video_entry(
     let &[_, profile, compatibility, level, ..] = sps.as_slice() else {
         return Err(MediaError::bad_input("openh264 wrote no parameter sets"));
     };
-    let side = |value: u32| u16::try_from(value).map_err(|_| MediaError::bad_input("a side above 65,535 pixels"));
+    let side = |value: u32| {
+        u16::try_from(value).map_err(|_| MediaError::bad_input("a side above 65,535 pixels"))
+    };
     // Profiles above Main repeat the sample format in `avcC`: 4:2:0, 8 bits.
     let high = !matches!(profile, 66 | 77 | 88);
     let (primaries, transfer, coefficients): (u16, u16, u16) = match matrix {
@@ -191,22 +216,33 @@ fn video_entry(
 }
 
 fn encode_sound(samples: &[f32], rate_hz: u32) -> Result<(Vec<Packet>, SampleEntry), MediaError> {
-    let rate_field = u16::try_from(rate_hz).map_err(|_| MediaError::bad_input("a sample rate above 65,535 Hz"))?;
-    let refused = |why: String| MediaError::bad_input(format!("the FLAC encoder refused the sound: {why}"));
+    let rate_field = u16::try_from(rate_hz)
+        .map_err(|_| MediaError::bad_input("a sample rate above 65,535 Hz"))?;
+    let refused =
+        |why: String| MediaError::bad_input(format!("the FLAC encoder refused the sound: {why}"));
     let mut config = flacenc::config::Encoder::default();
     config.multithread = false;
     config.block_size = FLAC_BLOCK;
-    let config = config.into_verified().map_err(|(_, error)| refused(error.to_string()))?;
-    let values: Vec<i32> = samples.iter().map(|sample| i32::from(to_i16(*sample))).collect();
+    let config = config
+        .into_verified()
+        .map_err(|(_, error)| refused(error.to_string()))?;
+    let values: Vec<i32> = samples
+        .iter()
+        .map(|sample| i32::from(to_i16(*sample)))
+        .collect();
     let source = flacenc::source::MemSource::from_samples(&values, 1, 16, rate_hz as usize);
     let stream = flacenc::encode_with_fixed_block_size(&config, source, FLAC_BLOCK)
         .map_err(|error| refused(error.to_string()))?;
     let mut packets = Vec::with_capacity(stream.frame_count());
     let mut done = 0usize;
     for index in 0..stream.frame_count() {
-        let frame = stream.frame(index).ok_or_else(|| refused("a block went missing".into()))?;
+        let frame = stream
+            .frame(index)
+            .ok_or_else(|| refused("a block went missing".into()))?;
         let mut sink = ByteSink::new();
-        frame.write(&mut sink).map_err(|error| refused(error.to_string()))?;
+        frame
+            .write(&mut sink)
+            .map_err(|error| refused(error.to_string()))?;
         let len = FLAC_BLOCK.min(values.len() - done);
         packets.push(Packet {
             kind: TrackKind::Audio,
@@ -218,7 +254,10 @@ fn encode_sound(samples: &[f32], rate_hz: u32) -> Result<(Vec<Packet>, SampleEnt
         done += len;
     }
     let mut info = ByteSink::new();
-    stream.stream_info().write(&mut info).map_err(|error| refused(error.to_string()))?;
+    stream
+        .stream_info()
+        .write(&mut info)
+        .map_err(|error| refused(error.to_string()))?;
     let entry = SampleEntry::Flac(FlacBox {
         audio: AudioSampleEntryFields {
             data_reference_index: AudioSampleEntryFields::DEFAULT_DATA_REFERENCE_INDEX,
@@ -245,7 +284,9 @@ fn mux(
     fps: NonZeroU32,
     rate: NonZeroU32,
 ) -> Result<Vec<u8>, MediaError> {
-    let failed = |error: shiguredo_mp4::mux::MuxError| MediaError::bad_input(format!("the film does not fit MP4: {error}"));
+    let failed = |error: shiguredo_mp4::mux::MuxError| {
+        MediaError::bad_input(format!("the film does not fit MP4: {error}"))
+    };
     // Room for the index in front of the data, so that playing starts with the first bytes.
     let options = Mp4FileMuxerOptions {
         reserved_moov_box_size: estimate_maximum_moov_box_size(&[packets.len(), packets.len()]),
@@ -276,7 +317,8 @@ fn mux(
     }
     let boxes = muxer.finalize().map_err(failed)?;
     for (offset, bytes) in boxes.offset_and_bytes_pairs() {
-        let start = usize::try_from(offset).map_err(|_| MediaError::bad_input("a film above the address space"))?;
+        let start = usize::try_from(offset)
+            .map_err(|_| MediaError::bad_input("a film above the address space"))?;
         let end = start + bytes.len();
         if out.len() < end {
             out.resize(end, 0);
