@@ -25,25 +25,42 @@ pub struct Badge {
 
 /// The badges of a chunk: texts and pictures strongest first, then intervals in time order.
 pub fn badges(shown: &Shown, chunk: u32) -> Vec<Badge> {
-    let Some(attribution) = shown.attribution_of(chunk) else { return Vec::new() };
+    let Some(attribution) = shown.attribution_of(chunk) else {
+        return Vec::new();
+    };
     let prompt = &shown.prompt;
     let mut out = Vec::new();
     for citation in &attribution.cited {
-        let Some(unit) = prompt.units.get(citation.unit as usize) else { continue };
+        let Some(unit) = prompt.units.get(citation.unit as usize) else {
+            continue;
+        };
         let name = label::label_of(&prompt.sources, &prompt.units, citation.unit);
         let (modality, text) = match unit.extent {
             Extent::Text { .. } => (Modality::Text, name),
             Extent::Region { .. } => {
-                let place = strongest_box(shown, chunk, citation.unit).map(|b| label::place_name(&b.rect_in_source));
-                (Modality::Image, place.map_or(name.clone(), |place| format!("{name} · {place}")))
+                let place = strongest_box(shown, chunk, citation.unit)
+                    .map(|b| label::place_name(&b.rect_in_source));
+                (
+                    Modality::Image,
+                    place.map_or(name.clone(), |place| format!("{name} · {place}")),
+                )
             }
             Extent::Time { .. } => continue,
         };
         let spoken = format!("source: {}", text.replace(" · ", ", "));
-        out.push(Badge { modality, text, spoken, unit: citation.unit, unit_id: unit.id.clone(), play: None });
+        out.push(Badge {
+            modality,
+            text,
+            spoken,
+            unit: citation.unit,
+            unit_id: unit.id.clone(),
+            play: None,
+        });
     }
     for interval in &attribution.intervals {
-        let Some(source) = prompt.sources.get(interval.source as usize) else { continue };
+        let Some(source) = prompt.sources.get(interval.source as usize) else {
+            continue;
+        };
         let cited_here = |unit: &u32| {
             prompt.units.get(*unit as usize).is_some_and(|own| {
                 own.source == interval.source
@@ -51,20 +68,35 @@ pub fn badges(shown: &Shown, chunk: u32) -> Vec<Badge> {
                         if start_secs < interval.end_secs && end_secs > interval.start_secs)
             })
         };
-        let Some(unit) = attribution.cited.iter().map(|c| c.unit).filter(cited_here).min_by(|a, b| {
-            // The picture track first: it is the one that can be looked at.
-            let key = |unit: &u32| matches!(track(shown, *unit), Some(Track::Sound));
-            (key(a), *a).cmp(&(key(b), *b))
-        }) else {
+        let Some(unit) = attribution
+            .cited
+            .iter()
+            .map(|c| c.unit)
+            .filter(cited_here)
+            .min_by(|a, b| {
+                // The picture track first: it is the one that can be looked at.
+                let key = |unit: &u32| matches!(track(shown, *unit), Some(Track::Sound));
+                (key(a), *a).cmp(&(key(b), *b))
+            })
+        else {
             continue;
         };
         let seconds = label::interval_label(interval.start_secs, interval.end_secs);
-        let several = prompt.sources.iter().filter(|s| s.modality() == source.modality()).count() > 1;
+        let several = prompt
+            .sources
+            .iter()
+            .filter(|s| s.modality() == source.modality())
+            .count()
+            > 1;
         let name = label::source_label(source);
         let shown_seconds = seconds.replace('-', "–");
         out.push(Badge {
             modality: source.modality(),
-            text: if several { format!("{name} · {shown_seconds}") } else { shown_seconds },
+            text: if several {
+                format!("{name} · {shown_seconds}")
+            } else {
+                shown_seconds
+            },
             spoken: format!("source: {name}, {}", seconds.replace('-', " to ")),
             unit,
             unit_id: prompt.units[unit as usize].id.clone(),
@@ -83,5 +115,195 @@ fn track(shown: &Shown, unit: u32) -> Option<Track> {
 
 /// The strongest box of a chunk's heat map over one unit.
 pub fn strongest_box(shown: &Shown, chunk: u32, unit: u32) -> Option<HeatBox> {
-    shown.heat_of(chunk).iter().find(|map| map.unit == unit).and_then(|map| map.boxes.first().copied())
+    shown
+        .heat_of(chunk)
+        .iter()
+        .find(|map| map.unit == unit)
+        .and_then(|map| map.boxes.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use attribution::record::{
+        ChunkAttribution, Citation, Grid, HeatMap, Interval, Rect, Source, SourceItem, SourceRole,
+        Unit,
+    };
+
+    use super::*;
+    use crate::shown::Prompt;
+
+    fn sound(number: u32) -> Source {
+        let item = SourceItem::Audio {
+            media: String::new(),
+            name: String::new(),
+            duration_secs: 8.0,
+            peaks: Vec::new(),
+        };
+        Source {
+            role: SourceRole::Content,
+            number,
+            item,
+        }
+    }
+
+    fn bin(id: &str, source: u32, start_secs: f64) -> Unit {
+        let extent = Extent::Time {
+            start_secs,
+            end_secs: start_secs + 1.0,
+            track: Track::Sound,
+        };
+        Unit {
+            id: id.to_owned(),
+            source,
+            extent,
+            positions: 25,
+        }
+    }
+
+    fn cited(unit: u32) -> Citation {
+        Citation {
+            unit,
+            score: 0.5,
+            mass: 0.5,
+            run: 0.5,
+        }
+    }
+
+    fn shown(
+        sources: Vec<Source>,
+        units: Vec<Unit>,
+        attribution: ChunkAttribution,
+        heat: Vec<HeatMap>,
+    ) -> Shown {
+        Shown {
+            prompt: Arc::new(Prompt { sources, units }),
+            attributions: vec![attribution],
+            heat: vec![heat],
+            ..Shown::default()
+        }
+    }
+
+    #[test]
+    fn touching_bins_are_one_badge_that_plays_the_merged_seconds() {
+        let interval = Interval {
+            source: 0,
+            start_secs: 4.0,
+            end_secs: 6.0,
+            mass: 1.0,
+        };
+        let attribution = ChunkAttribution {
+            cited: vec![cited(1), cited(0)],
+            intervals: vec![interval],
+        };
+        let units = vec![bin("a0", 0, 4.0), bin("a1", 0, 5.0)];
+        let one = badges(
+            &shown(
+                vec![sound(1)],
+                units.clone(),
+                attribution.clone(),
+                Vec::new(),
+            ),
+            0,
+        );
+        assert_eq!(one.len(), 1);
+        assert_eq!(
+            (one[0].text.as_str(), one[0].unit_id.as_str()),
+            ("0:04–0:06", "a0")
+        );
+        assert_eq!(
+            (one[0].spoken.as_str(), one[0].play),
+            ("source: Sound 1, 0:04 to 0:06", Some((0, 4.0, 6.0)))
+        );
+        let several = badges(
+            &shown(vec![sound(1), sound(2)], units, attribution, Vec::new()),
+            0,
+        );
+        assert_eq!(
+            several[0].text, "Sound 1 · 0:04–0:06",
+            "with two sounds the badge says which"
+        );
+    }
+
+    #[test]
+    fn a_picture_badge_names_the_place_of_its_strongest_box() {
+        let grid = Grid { rows: 2, cols: 2 };
+        let whole = Rect {
+            x0: 0.0,
+            y0: 0.0,
+            x1: 1.0,
+            y1: 1.0,
+        };
+        let corner = Rect {
+            x0: 0.0,
+            y0: 0.0,
+            x1: 0.4,
+            y1: 0.4,
+        };
+        let item = SourceItem::Image {
+            media: String::new(),
+            name: String::new(),
+            width_px: 56,
+            height_px: 56,
+            grid,
+        };
+        let source = Source {
+            role: SourceRole::Content,
+            number: 2,
+            item,
+        };
+        let unit = Unit {
+            id: "i0".to_owned(),
+            source: 0,
+            extent: Extent::Region {
+                rect_in_source: whole,
+            },
+            positions: 4,
+        };
+        let boxes = vec![HeatBox {
+            rect_in_source: corner,
+            share: 0.8,
+        }];
+        let map = HeatMap {
+            unit: 0,
+            grid,
+            cells: "ff000000".to_owned(),
+            peak: 1.0,
+            boxes,
+        };
+        let attribution = ChunkAttribution {
+            cited: vec![cited(0)],
+            intervals: Vec::new(),
+        };
+        let with = badges(
+            &shown(
+                vec![source.clone()],
+                vec![unit.clone()],
+                attribution.clone(),
+                vec![map],
+            ),
+            0,
+        );
+        assert_eq!(with[0].text, "Image 2 · upper left");
+        assert_eq!(with[0].spoken, "source: Image 2, upper left");
+        let without = badges(&shown(vec![source], vec![unit], attribution, Vec::new()), 0);
+        assert_eq!(without[0].text, "Image 2");
+    }
+
+    #[test]
+    fn damaged_citations_give_no_badge() {
+        let interval = Interval {
+            source: 9,
+            start_secs: 0.0,
+            end_secs: 1.0,
+            mass: 1.0,
+        };
+        let attribution = ChunkAttribution {
+            cited: vec![cited(7)],
+            intervals: vec![interval],
+        };
+        assert!(badges(&shown(Vec::new(), Vec::new(), attribution, Vec::new()), 0).is_empty());
+        assert!(badges(&Shown::default(), 3).is_empty());
+    }
 }

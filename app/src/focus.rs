@@ -31,7 +31,11 @@ impl Focus {
 
     /// A click or Enter: pins the target, or lets it go where it was pinned.
     pub fn toggle_pin(&mut self, target: Target) {
-        self.pin = if self.pin == Some(target) { None } else { Some(target) };
+        self.pin = if self.pin == Some(target) {
+            None
+        } else {
+            Some(target)
+        };
     }
 
     /// Esc: lets go of everything, also of what the keyboard rests on.
@@ -61,8 +65,12 @@ impl FocusIndex {
         let mut chunks_of = vec![Vec::new(); units];
         let mut units_of = Vec::with_capacity(attributions.len());
         for (chunk, attribution) in attributions.iter().enumerate() {
-            let mut cited: Vec<u32> =
-                attribution.cited.iter().map(|c| c.unit).filter(|&unit| (unit as usize) < units).collect();
+            let mut cited: Vec<u32> = attribution
+                .cited
+                .iter()
+                .map(|c| c.unit)
+                .filter(|&unit| (unit as usize) < units)
+                .collect();
             cited.sort_unstable();
             cited.dedup();
             for &unit in &cited {
@@ -70,7 +78,10 @@ impl FocusIndex {
             }
             units_of.push(cited);
         }
-        Self { units_of, chunks_of }
+        Self {
+            units_of,
+            chunks_of,
+        }
     }
 
     /// The units that a chunk cites, ascending.
@@ -114,7 +125,11 @@ pub fn highlight(index: &FocusIndex, focus: &Focus) -> Highlight {
         Some(Target::Chunk(chunk)) => (vec![chunk], index.units_of(chunk).to_vec()),
         Some(Target::Unit(unit)) => (index.chunks_of(unit).to_vec(), vec![unit]),
     };
-    Highlight { active: focus.active(), chunks, units }
+    Highlight {
+        active: focus.active(),
+        chunks,
+        units,
+    }
 }
 
 /// The neighbour `by` places on among `count`, stopping at the ends; from nowhere: the first or the last.
@@ -134,8 +149,19 @@ mod tests {
     use super::*;
 
     fn cites(units: &[u32]) -> ChunkAttribution {
-        let cited = units.iter().map(|&unit| Citation { unit, score: 1.0, mass: 1.0, run: 1.0 }).collect();
-        ChunkAttribution { cited, intervals: Vec::new() }
+        let cited = units
+            .iter()
+            .map(|&unit| Citation {
+                unit,
+                score: 1.0,
+                mass: 1.0,
+                run: 1.0,
+            })
+            .collect();
+        ChunkAttribution {
+            cited,
+            intervals: Vec::new(),
+        }
     }
 
     fn index() -> FocusIndex {
@@ -144,31 +170,71 @@ mod tests {
 
     #[test]
     fn a_chunk_lights_its_units_and_a_unit_its_chunks() {
-        let on = |hover| highlight(&index(), &Focus { hover: Some(hover), ..Focus::default() });
-        assert_eq!((on(Target::Chunk(0)).chunks, on(Target::Chunk(0)).units), (vec![0], vec![0, 2]));
-        assert_eq!((on(Target::Chunk(1)).chunks, on(Target::Chunk(1)).units), (vec![1], vec![]));
-        assert_eq!((on(Target::Unit(2)).chunks, on(Target::Unit(2)).units), (vec![0, 2], vec![2]));
-        assert_eq!((on(Target::Unit(3)).chunks, on(Target::Unit(3)).units), (vec![], vec![3]));
+        let on = |hover| {
+            highlight(
+                &index(),
+                &Focus {
+                    hover: Some(hover),
+                    ..Focus::default()
+                },
+            )
+        };
+        assert_eq!(
+            (on(Target::Chunk(0)).chunks, on(Target::Chunk(0)).units),
+            (vec![0], vec![0, 2])
+        );
+        assert_eq!(
+            (on(Target::Chunk(1)).chunks, on(Target::Chunk(1)).units),
+            (vec![1], vec![])
+        );
+        assert_eq!(
+            (on(Target::Unit(2)).chunks, on(Target::Unit(2)).units),
+            (vec![0, 2], vec![2])
+        );
+        assert_eq!(
+            (on(Target::Unit(3)).chunks, on(Target::Unit(3)).units),
+            (vec![], vec![3])
+        );
     }
 
     #[test]
     fn unknown_targets_and_damaged_citations_light_nothing_else() {
         assert_eq!(index().units_of(2), [2], "unit 9 does not exist");
-        let far = highlight(&index(), &Focus { hover: Some(Target::Chunk(99)), ..Focus::default() });
+        let far = highlight(
+            &index(),
+            &Focus {
+                hover: Some(Target::Chunk(99)),
+                ..Focus::default()
+            },
+        );
         assert_eq!(far.units, Vec::<u32>::new());
         assert_eq!(highlight(&index(), &Focus::default()), Highlight::default());
     }
 
     #[test]
     fn a_pin_survives_the_mouse_and_goes_by_a_second_click_or_esc() {
-        let mut focus = Focus { hover: Some(Target::Chunk(1)), keyboard: Some(Target::Unit(3)), pin: None };
-        assert_eq!(focus.active(), Some(Target::Chunk(1)), "the mouse goes before the keyboard");
+        let mut focus = Focus {
+            hover: Some(Target::Chunk(1)),
+            keyboard: Some(Target::Unit(3)),
+            pin: None,
+        };
+        assert_eq!(
+            focus.active(),
+            Some(Target::Chunk(1)),
+            "the mouse goes before the keyboard"
+        );
         focus.toggle_pin(Target::Chunk(0));
-        assert_eq!((focus.active(), focus.pinned_chunk()), (Some(Target::Chunk(0)), Some(0)));
+        assert_eq!(
+            (focus.active(), focus.pinned_chunk()),
+            (Some(Target::Chunk(0)), Some(0))
+        );
         focus.hover = Some(Target::Unit(2));
         assert_eq!(focus.active(), Some(Target::Chunk(0)));
         focus.toggle_pin(Target::Unit(2));
-        assert_eq!((focus.active(), focus.pinned_chunk()), (Some(Target::Unit(2)), None));
+        assert_eq!(
+            (focus.active(), focus.pinned_chunk()),
+            (Some(Target::Unit(2)), None)
+        );
         focus.toggle_pin(Target::Unit(2));
         assert_eq!(focus.pin, None);
         focus.release();
@@ -178,9 +244,18 @@ mod tests {
     #[test]
     fn every_lit_unit_is_cited_by_a_lit_chunk_or_is_the_target() {
         for target in (0..3).map(Target::Chunk).chain((0..4).map(Target::Unit)) {
-            let lit = highlight(&index(), &Focus { pin: Some(target), ..Focus::default() });
+            let lit = highlight(
+                &index(),
+                &Focus {
+                    pin: Some(target),
+                    ..Focus::default()
+                },
+            );
             for &unit in &lit.units {
-                assert!(target == Target::Unit(unit) || index().chunks_of(unit).iter().any(|&c| lit.chunk(c)));
+                assert!(
+                    target == Target::Unit(unit)
+                        || index().chunks_of(unit).iter().any(|&c| lit.chunk(c))
+                );
                 assert!(lit.unit(unit));
             }
         }

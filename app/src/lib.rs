@@ -8,6 +8,7 @@
 #![recursion_limit = "512"]
 
 pub mod badge;
+mod compose;
 pub mod data;
 pub mod focus;
 mod glyph;
@@ -20,6 +21,5 @@ mod site;
 mod stream;
 mod theme;
 mod trace;
-mod compose;
 
 pub use site::{App, shell};

@@ -42,14 +42,21 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self { shown: Shown::default(), state: LiveState::Joining, next: 0 }
+        Self {
+            shown: Shown::default(),
+            state: LiveState::Joining,
+            next: 0,
+        }
     }
 }
 
 impl Live {
     /// Nothing heard yet, but this much is known from the page's load.
     pub fn in_state(state: LiveState) -> Self {
-        Self { state, ..Self::default() }
+        Self {
+            state,
+            ..Self::default()
+        }
     }
 
     /// Applies one event. An event that was seen already (a replay after a reconnect) changes nothing.
@@ -60,15 +67,34 @@ impl Live {
         self.next = id.saturating_add(1);
         match event {
             TraceEvent::Queued { position } => self.state = LiveState::Queued(position),
-            TraceEvent::Progress { stage, done, total } => self.state = LiveState::Working { stage, done, total },
-            TraceEvent::Sources { sources, units } => self.shown.prompt = Arc::new(Prompt { sources, units }),
+            TraceEvent::Progress { stage, done, total } => {
+                self.state = LiveState::Working { stage, done, total }
+            }
+            TraceEvent::Sources { sources, units } => {
+                self.shown.prompt = Arc::new(Prompt { sources, units })
+            }
             TraceEvent::Token { text, .. } => {
                 self.shown.response.push_str(&text);
-                if !matches!(self.state, LiveState::Working { stage: Stage::Generate, .. }) {
-                    self.state = LiveState::Working { stage: Stage::Generate, done: 0, total: 0 };
+                if !matches!(
+                    self.state,
+                    LiveState::Working {
+                        stage: Stage::Generate,
+                        ..
+                    }
+                ) {
+                    self.state = LiveState::Working {
+                        stage: Stage::Generate,
+                        done: 0,
+                        total: 0,
+                    };
                 }
             }
-            TraceEvent::Chunk { index, chunk, attribution, heat } => {
+            TraceEvent::Chunk {
+                index,
+                chunk,
+                attribution,
+                heat,
+            } => {
                 // Chunks come in order; one that does not fit would shift every later one.
                 if index as usize == self.shown.chunks.len() {
                     self.shown.chunks.push(chunk);
@@ -106,17 +132,36 @@ mod tests {
     use super::*;
 
     fn token(text: &str) -> TraceEvent {
-        TraceEvent::Token { index: 0, text: text.to_owned() }
+        TraceEvent::Token {
+            index: 0,
+            text: text.to_owned(),
+        }
     }
 
     fn chunk(index: u32, start: u32, end: u32) -> TraceEvent {
-        let chunk = Chunk { start, end, token_start: 0, token_end: 1 };
-        TraceEvent::Chunk { index, chunk, attribution: ChunkAttribution::default(), heat: Vec::new() }
+        let chunk = Chunk {
+            start,
+            end,
+            token_start: 0,
+            token_end: 1,
+        };
+        TraceEvent::Chunk {
+            index,
+            chunk,
+            attribution: ChunkAttribution::default(),
+            heat: Vec::new(),
+        }
     }
 
     #[test]
     fn a_replay_from_the_start_changes_nothing() {
-        let events = [TraceEvent::Queued { position: 2 }, token("A b. "), token("C"), chunk(0, 0, 5), TraceEvent::Done];
+        let events = [
+            TraceEvent::Queued { position: 2 },
+            token("A b. "),
+            token("C"),
+            chunk(0, 0, 5),
+            TraceEvent::Done,
+        ];
         let mut once = Live::default();
         for (id, event) in events.iter().enumerate() {
             once.apply(id as u64, event.clone());
@@ -126,15 +171,30 @@ mod tests {
             twice.apply(id as u64, event.clone());
         }
         assert_eq!(once, twice);
-        assert_eq!((once.shown.response.as_str(), once.shown.tail(), once.state), ("A b. C", "C", LiveState::Done));
+        assert_eq!(
+            (once.shown.response.as_str(), once.shown.tail(), once.state),
+            ("A b. C", "C", LiveState::Done)
+        );
     }
 
     #[test]
     fn tokens_mean_writing_even_without_a_progress_event() {
         let mut live = Live::default();
         live.apply(0, token("Hi"));
-        assert!(matches!(live.state, LiveState::Working { stage: Stage::Generate, .. }));
-        live.apply(1, TraceEvent::Failed { code: "x".to_owned(), message: "Try again.".to_owned() });
+        assert!(matches!(
+            live.state,
+            LiveState::Working {
+                stage: Stage::Generate,
+                ..
+            }
+        ));
+        live.apply(
+            1,
+            TraceEvent::Failed {
+                code: "x".to_owned(),
+                message: "Try again.".to_owned(),
+            },
+        );
         assert_eq!(live.state, LiveState::Failed("Try again.".to_owned()));
     }
 

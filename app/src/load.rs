@@ -51,5 +51,8 @@ pub async fn load_home() -> Result<HomeView, ServerFnError> {
 #[server(prefix = "/page", endpoint = "compose")]
 pub async fn load_compose() -> Result<ComposeView, ServerFnError> {
     let data = source()?;
-    Ok(ComposeView { models: data.models(), limits: data.limits() })
+    Ok(ComposeView {
+        models: data.models(),
+        limits: data.limits(),
+    })
 }

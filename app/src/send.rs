@@ -18,7 +18,8 @@ struct Refused {
     message: String,
 }
 
-const UNREACHABLE: &str = "The server could not be reached. Nothing you entered is lost: try again in a moment.";
+const UNREACHABLE: &str =
+    "The server could not be reached. Nothing you entered is lost: try again in a moment.";
 
 /// Posts `form` (or nothing) and calls back once. Browser only.
 pub fn post(
@@ -32,11 +33,12 @@ pub fn post(
     };
     let opened = request.open("POST", url);
     if let Ok(upload) = request.upload() {
-        let progress = Closure::<dyn Fn(web_sys::ProgressEvent)>::new(move |event: web_sys::ProgressEvent| {
-            if event.length_computable() && event.total() > 0.0 {
-                on_share(event.loaded() / event.total());
-            }
-        });
+        let progress =
+            Closure::<dyn Fn(web_sys::ProgressEvent)>::new(move |event: web_sys::ProgressEvent| {
+                if event.length_computable() && event.total() > 0.0 {
+                    on_share(event.loaded() / event.total());
+                }
+            });
         upload.set_onprogress(Some(progress.as_ref().unchecked_ref()));
         // One small closure per request, freed with the page.
         progress.forget();
@@ -79,8 +81,10 @@ pub fn post_and_go(
         move |part| share.set(Some(part)),
         move |answer| {
             let accepted = answer.and_then(|text| {
-                serde_json::from_str::<Accepted>(&text)
-                    .map_err(|_| "The server's answer could not be read. Reload the page and try again.".to_owned())
+                serde_json::from_str::<Accepted>(&text).map_err(|_| {
+                    "The server's answer could not be read. Reload the page and try again."
+                        .to_owned()
+                })
             });
             match accepted {
                 Ok(accepted) => {

@@ -36,25 +36,40 @@ pub struct Prompt {
 impl Prompt {
     /// The units of one source, with their indices.
     pub fn units_of(&self, source: usize) -> impl Iterator<Item = (u32, &Unit)> {
-        self.units.iter().enumerate().filter(move |(_, u)| u.source as usize == source).map(|(k, u)| (k as u32, u))
+        self.units
+            .iter()
+            .enumerate()
+            .filter(move |(_, u)| u.source as usize == source)
+            .map(|(k, u)| (k as u32, u))
     }
 
     /// The index of the unit with this id.
     pub fn unit_by_id(&self, id: &str) -> Option<u32> {
-        self.units.iter().position(|unit| unit.id == id).map(|k| k as u32)
+        self.units
+            .iter()
+            .position(|unit| unit.id == id)
+            .map(|k| k as u32)
     }
 
     /// The unit's name for a screen reader: "Image 2, cited by sentences 1 and 3".
     pub fn spoken_name(&self, unit: u32, cited_by: &[u32]) -> String {
-        let Some(own) = self.units.get(unit as usize) else { return String::new() };
+        let Some(own) = self.units.get(unit as usize) else {
+            return String::new();
+        };
         let short = label::label_of(&self.sources, &self.units, unit);
         let name = match (&own.extent, self.sources.get(own.source as usize)) {
             (Extent::Time { track, .. }, Some(source)) => {
                 let track = match (track, source.modality()) {
-                    (attribution::record::Track::Sound, attribution::record::Modality::Video) => " sound",
+                    (attribution::record::Track::Sound, attribution::record::Modality::Video) => {
+                        " sound"
+                    }
                     _ => "",
                 };
-                format!("{}{track}, {}", label::source_label(source), short.replace('-', " to "))
+                format!(
+                    "{}{track}, {}",
+                    label::source_label(source),
+                    short.replace('-', " to ")
+                )
             }
             _ => short,
         };
@@ -75,11 +90,21 @@ pub fn cited_by_phrase(chunks: &[u32]) -> String {
 impl Shown {
     /// A record under a method; re-curated where the method is not the recorded one.
     pub fn of_record(record: &Record, method: &Method) -> Self {
-        let attributions =
-            if *method == record.method { record.attributions.clone() } else { recurate(record, method) };
-        let heat = record.signals.iter().find(|s| s.signal == method.signal).map(|s| s.heat.clone());
+        let attributions = if *method == record.method {
+            record.attributions.clone()
+        } else {
+            recurate(record, method)
+        };
+        let heat = record
+            .signals
+            .iter()
+            .find(|s| s.signal == method.signal)
+            .map(|s| s.heat.clone());
         Self {
-            prompt: Arc::new(Prompt { sources: record.sources.clone(), units: record.units.clone() }),
+            prompt: Arc::new(Prompt {
+                sources: record.sources.clone(),
+                units: record.units.clone(),
+            }),
             response: record.response.clone(),
             chunks: record.chunks.clone(),
             attributions,
@@ -103,7 +128,11 @@ impl Shown {
         };
         let body = text.trim();
         let before = text.len() - text.trim_start().len();
-        if body.is_empty() { (text, "", "") } else { (&text[..before], body, &text[before + body.len()..]) }
+        if body.is_empty() {
+            (text, "", "")
+        } else {
+            (&text[..before], body, &text[before + body.len()..])
+        }
     }
 
     /// What was generated after the last final chunk.
@@ -137,25 +166,41 @@ pub fn pieces<'a>(text: &str, units: impl Iterator<Item = (u32, &'a Unit)>) -> V
     let mut out = Vec::new();
     let mut at = 0;
     for (index, unit) in units {
-        let Extent::Text { start, end } = unit.extent else { continue };
+        let Extent::Text { start, end } = unit.extent else {
+            continue;
+        };
         let (start, end) = (start as usize, end as usize);
         if start < at {
             continue;
         }
-        let (Some(gap), Some(own)) = (text.get(at..start), text.get(start..end)) else { continue };
+        let (Some(gap), Some(own)) = (text.get(at..start), text.get(start..end)) else {
+            continue;
+        };
         if !gap.is_empty() {
-            out.push(Piece { text: gap.to_owned(), unit: None });
+            out.push(Piece {
+                text: gap.to_owned(),
+                unit: None,
+            });
         }
         // A unit's own trailing white space would be underlined: it goes between the units.
         let body = own.trim_end();
-        out.push(Piece { text: body.to_owned(), unit: Some((index, unit.id.clone())) });
+        out.push(Piece {
+            text: body.to_owned(),
+            unit: Some((index, unit.id.clone())),
+        });
         if body.len() < own.len() {
-            out.push(Piece { text: own[body.len()..].to_owned(), unit: None });
+            out.push(Piece {
+                text: own[body.len()..].to_owned(),
+                unit: None,
+            });
         }
         at = end;
     }
     if at < text.len() {
-        out.push(Piece { text: text[at..].to_owned(), unit: None });
+        out.push(Piece {
+            text: text[at..].to_owned(),
+            unit: None,
+        });
     }
     out
 }
@@ -165,24 +210,42 @@ mod tests {
     use super::*;
 
     fn unit(start: u32, end: u32) -> Unit {
-        Unit { id: format!("t{start}"), source: 0, extent: Extent::Text { start, end }, positions: 1 }
+        Unit {
+            id: format!("t{start}"),
+            source: 0,
+            extent: Extent::Text { start, end },
+            positions: 1,
+        }
     }
 
     #[test]
     fn pieces_keep_every_byte_of_the_text() {
         let text = "Ann: hi. Ünsal: no!\nEnd";
-        let sets = [vec![(0, 9), (9, 21)], vec![(3, 9), (5, 12)], vec![(0, 900)], vec![(10, 11)], vec![]];
+        let sets = [
+            vec![(0, 9), (9, 21)],
+            vec![(3, 9), (5, 12)],
+            vec![(0, 900)],
+            vec![(10, 11)],
+            vec![],
+        ];
         for set in sets {
             let units: Vec<Unit> = set.iter().map(|&(a, b)| unit(a, b)).collect();
-            let all: String =
-                pieces(text, units.iter().enumerate().map(|(k, u)| (k as u32, u))).into_iter().map(|p| p.text).collect();
+            let all: String = pieces(text, units.iter().enumerate().map(|(k, u)| (k as u32, u)))
+                .into_iter()
+                .map(|p| p.text)
+                .collect();
             assert_eq!(all, text, "{set:?}");
         }
     }
 
     #[test]
     fn a_chunk_is_trimmed_and_the_tail_is_what_no_chunk_holds() {
-        let chunk = |start, end| Chunk { start, end, token_start: 0, token_end: 0 };
+        let chunk = |start, end| Chunk {
+            start,
+            end,
+            token_start: 0,
+            token_end: 0,
+        };
         let shown = Shown {
             response: "One.  Two. Thr".to_owned(),
             chunks: vec![chunk(0, 6), chunk(6, 11), chunk(90, 99)],
@@ -190,8 +253,15 @@ mod tests {
         };
         assert_eq!(shown.chunk_text(0), ("", "One.", "  "));
         assert_eq!(shown.chunk_text(1), ("", "Two.", " "));
-        assert_eq!(shown.chunk_text(2), ("", "", ""), "a damaged span is empty, not a panic");
-        let live = Shown { chunks: vec![chunk(0, 6), chunk(6, 11)], ..shown };
+        assert_eq!(
+            shown.chunk_text(2),
+            ("", "", ""),
+            "a damaged span is empty, not a panic"
+        );
+        let live = Shown {
+            chunks: vec![chunk(0, 6), chunk(6, 11)],
+            ..shown
+        };
         assert_eq!(live.tail(), "Thr");
     }
 

@@ -9,7 +9,8 @@ use web_sys::{EventSource, MessageEvent};
 
 use crate::live::{Live, LiveState};
 
-const LOST: &str = "The connection was lost and the trace cannot be followed. Reload the page: nothing is lost.";
+const LOST: &str =
+    "The connection was lost and the trace cannot be followed. Reload the page: nothing is lost.";
 
 /// Follows `id` from its first event; the browser reconnects by itself with the last id it saw.
 pub fn follow(id: &str, live: RwSignal<Live>) {
@@ -19,7 +20,9 @@ pub fn follow(id: &str, live: RwSignal<Live>) {
     };
     let stream = source.clone();
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
-        let Some(text) = message.data().as_string() else { return };
+        let Some(text) = message.data().as_string() else {
+            return;
+        };
         let Ok(event) = serde_json::from_str::<TraceEvent>(&text) else {
             leptos::logging::warn!("an event that this page does not know");
             return;

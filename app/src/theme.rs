@@ -8,7 +8,12 @@ pub fn chosen() -> Option<&'static str> {
     #[cfg(feature = "ssr")]
     {
         let parts = use_context::<http::request::Parts>()?;
-        let cookies = parts.headers.get(http::header::COOKIE)?.to_str().ok()?.to_owned();
+        let cookies = parts
+            .headers
+            .get(http::header::COOKIE)?
+            .to_str()
+            .ok()?
+            .to_owned();
         cookies.split(';').find_map(|pair| match pair.trim() {
             "theme=light" => Some("light"),
             "theme=dark" => Some("dark"),
@@ -20,9 +25,15 @@ pub fn chosen() -> Option<&'static str> {
 }
 
 fn toggle() {
-    let Some(root) = document().document_element() else { return };
+    let Some(root) = document().document_element() else {
+        return;
+    };
     let system_dark = || {
-        window().match_media("(prefers-color-scheme: dark)").ok().flatten().is_some_and(|query| query.matches())
+        window()
+            .match_media("(prefers-color-scheme: dark)")
+            .ok()
+            .flatten()
+            .is_some_and(|query| query.matches())
     };
     let dark = match root.get_attribute("data-theme").as_deref() {
         Some("dark") => true,
@@ -33,7 +44,9 @@ fn toggle() {
     let _ = root.set_attribute("data-theme", theme);
     use wasm_bindgen::JsCast;
     if let Ok(page) = document().dyn_into::<web_sys::HtmlDocument>() {
-        let _ = page.set_cookie(&format!("theme={theme}; Path=/; Max-Age=31536000; SameSite=Lax"));
+        let _ = page.set_cookie(&format!(
+            "theme={theme}; Path=/; Max-Age=31536000; SameSite=Lax"
+        ));
     }
 }
 

@@ -47,7 +47,10 @@ pub struct Drafts {
 impl Drafts {
     /// One empty text: most requests need one.
     pub fn new() -> Self {
-        let drafts = Self { items: RwSignal::new(Vec::new()), next: StoredValue::new(0) };
+        let drafts = Self {
+            items: RwSignal::new(Vec::new()),
+            next: StoredValue::new(0),
+        };
         drafts.add_text("");
         drafts
     }
@@ -55,7 +58,8 @@ impl Drafts {
     fn push(self, content: DraftContent) {
         let key = self.next.get_value();
         self.next.set_value(key + 1);
-        self.items.update(|items| items.push(Draft { key, content }));
+        self.items
+            .update(|items| items.push(Draft { key, content }));
     }
 
     /// Appends a text.
@@ -78,16 +82,26 @@ impl Drafts {
             ));
         }
         if self.filled() >= limits.max_items as usize {
-            return Err(format!("“{name}” was not added: {} items are the limit. Remove one first.", limits.max_items));
+            return Err(format!(
+                "“{name}” was not added: {} items are the limit. Remove one first.",
+                limits.max_items
+            ));
         }
         let preview = web_sys::Url::create_object_url_with_blob(&file).unwrap_or_default();
-        self.push(DraftContent::Media { file: StoredValue::new_local(file), modality, name, bytes, preview });
+        self.push(DraftContent::Media {
+            file: StoredValue::new_local(file),
+            modality,
+            name,
+            bytes,
+            preview,
+        });
         Ok(())
     }
 
     /// Items that would be sent: an empty text would not.
     pub fn filled(self) -> usize {
-        self.items.with_untracked(|items| items.iter().filter(|draft| !draft.is_empty()).count())
+        self.items
+            .with_untracked(|items| items.iter().filter(|draft| !draft.is_empty()).count())
     }
 
     /// Takes an item out.
@@ -122,7 +136,10 @@ impl Draft {
 
 /// From the browser's type, else from the name's ending.
 pub fn modality_of(mime: &str, name: &str) -> Option<Modality> {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
+    let ending = name
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase())
+        .unwrap_or_default();
     match (mime.split('/').next().unwrap_or_default(), ending.as_str()) {
         ("image", _) => Some(Modality::Image),
         ("audio", _) => Some(Modality::Audio),
@@ -154,13 +171,19 @@ mod tests {
     fn files_are_told_apart_by_type_then_by_name() {
         assert_eq!(modality_of("image/png", "x.mp4"), Some(Modality::Image));
         assert_eq!(modality_of("", "Talk.FLAC"), Some(Modality::Audio));
-        assert_eq!(modality_of("application/octet-stream", "clip.mov"), Some(Modality::Video));
+        assert_eq!(
+            modality_of("application/octet-stream", "clip.mov"),
+            Some(Modality::Video)
+        );
         assert_eq!(modality_of("application/pdf", "paper.pdf"), None);
         assert_eq!(modality_of("", "noending"), None);
     }
 
     #[test]
     fn sizes_read_well() {
-        assert_eq!([size(12), size(1_500), size(3_400_000), size(20_000_000)], ["12 bytes", "2 KB", "3.4 MB", "20 MB"]);
+        assert_eq!(
+            [size(12), size(1_500), size(3_400_000), size(20_000_000)],
+            ["12 bytes", "2 KB", "3.4 MB", "20 MB"]
+        );
     }
 }

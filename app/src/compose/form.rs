@@ -1,6 +1,6 @@
 //! The form: fields, the drop zone, sending.
 
-use leptos::html::Input;
+use leptos::html::{Input, Select, Textarea};
 use leptos::prelude::*;
 use web_sys::{File, FileList, FormData};
 
@@ -20,11 +20,18 @@ pub fn Composer(
     let ComposeView { models, limits } = data;
     let limit_of = StoredValue::new(limits.clone());
     let drafts = Drafts::new();
-    let prompt = RwSignal::new(String::new());
-    let chosen = models.iter().find(|m| m.default).or(models.first()).map(|m| m.name.clone()).unwrap_or_default();
+    // The browser keeps these fields' values, also what was entered before the page came alive.
+    let prompt = NodeRef::<Textarea>::new();
+    let model_field = NodeRef::<Select>::new();
+    let tokens = NodeRef::<Input>::new();
+    let chosen = models
+        .iter()
+        .find(|m| m.default)
+        .or(models.first())
+        .map(|m| m.name.clone())
+        .unwrap_or_default();
     let model = RwSignal::new(chosen);
     let default_tokens = limits.max_new_tokens.min(128);
-    let max_tokens = RwSignal::new(default_tokens);
     let (error, set_error) = signal(None::<String>);
     let (share, set_share) = signal(None::<f64>);
     let over = RwSignal::new(false);
@@ -35,7 +42,11 @@ pub fn Composer(
         // Every file gets its own verdict; one that is refused does not take the others with it.
         let refused: Vec<String> = files
             .into_iter()
-            .filter_map(|file| limit_of.with_value(|limits| drafts.add_file(file, limits)).err())
+            .filter_map(|file| {
+                limit_of
+                    .with_value(|limits| drafts.add_file(file, limits))
+                    .err()
+            })
             .collect();
         if !refused.is_empty() {
             set_error.set(Some(refused.join(" ")));
@@ -53,7 +64,11 @@ pub fn Composer(
         if let Some(transfer) = event.data_transfer() {
             let files = listed(transfer.files());
             if files.is_empty() {
-                if let Some(text) = transfer.get_data("text/plain").ok().filter(|text| !text.trim().is_empty()) {
+                if let Some(text) = transfer
+                    .get_data("text/plain")
+                    .ok()
+                    .filter(|text| !text.trim().is_empty())
+                {
                     drafts.add_text(&text);
                 }
             } else {
@@ -75,7 +90,18 @@ pub fn Composer(
             return;
         }
         let limits = limit_of.get_value();
-        match form_data(drafts, &prompt.get_untracked(), &model.get_untracked(), max_tokens.get_untracked(), &limits) {
+        let instruction = prompt
+            .get_untracked()
+            .map(|field| field.value())
+            .unwrap_or_default();
+        let model = model_field
+            .get_untracked()
+            .map_or_else(|| model.get_untracked(), |field| field.value());
+        let most = tokens
+            .get_untracked()
+            .and_then(|field| field.value().trim().parse().ok())
+            .unwrap_or(0);
+        match form_data(drafts, &instruction, &model, most, &limits) {
             Ok(form) => post_and_go("/api/traces", Some(form), set_share, set_error),
             Err(sentence) => set_error.set(Some(sentence)),
         }
@@ -84,7 +110,11 @@ pub fn Composer(
     let abouts = models.clone();
     let about = move || {
         let name = model.get();
-        abouts.iter().find(|m| m.name == name).map(|m| m.about.clone()).unwrap_or_default()
+        abouts
+            .iter()
+            .find(|m| m.name == name)
+            .map(|m| m.about.clone())
+            .unwrap_or_default()
     };
     view! {
         <noscript>
@@ -102,8 +132,7 @@ pub fn Composer(
             >
                 <label class="field">
                     <span>"Instruction"</span>
-                    <textarea rows="2" prop:value=move || prompt.get() on:input=move |event| prompt.set(event_target_value(&event))
-                        placeholder="What shall the model do?"></textarea>
+                    <textarea node_ref=prompt rows="2" placeholder="What shall the model do?"></textarea>
                 </label>
                 <fieldset class="field">
                     <legend>"Content, in reading order"</legend>
@@ -122,14 +151,13 @@ pub fn Composer(
                 <div class="row">
                     <label class="field">
                         <span>"Model"</span>
-                        <select on:change=move |event| model.set(event_target_value(&event))>
+                        <select node_ref=model_field on:change=move |event| model.set(event_target_value(&event))>
                             {models.into_iter().map(|m| view! { <option value=m.name.clone() selected=m.default>{m.name.clone()}</option> }).collect_view()}
                         </select>
                     </label>
                     <label class="field short">
                         <span>"Tokens at most"</span>
-                        <input type="number" min="1" max=limits.max_new_tokens.to_string() value=default_tokens.to_string()
-                            on:input=move |event| if let Ok(value) = event_target_value(&event).parse() { max_tokens.set(value) }/>
+                        <input node_ref=tokens type="number" min="1" max=limits.max_new_tokens.to_string() value=default_tokens.to_string()/>
                     </label>
                 </div>
                 <p class="soft">{about}</p>
@@ -148,7 +176,9 @@ pub fn Composer(
 }
 
 fn listed(files: Option<FileList>) -> Vec<File> {
-    let Some(files) = files else { return Vec::new() };
+    let Some(files) = files else {
+        return Vec::new();
+    };
     (0..files.length()).filter_map(|k| files.get(k)).collect()
 }
 
@@ -160,33 +190,61 @@ fn form_data(
     max_new_tokens: u32,
     limits: &crate::data::LimitsView,
 ) -> Result<FormData, String> {
-    let refuse = |_| "The request could not be put together. Remove the last file and try again.".to_owned();
+    let refuse =
+        |_| "The request could not be put together. Remove the last file and try again.".to_owned();
     let form = FormData::new().map_err(refuse)?;
     let mut items = Vec::new();
     let mut bytes_in_all = 0;
-    for draft in drafts.items.get_untracked().into_iter().filter(|draft| !draft.is_empty()) {
+    for draft in drafts
+        .items
+        .get_untracked()
+        .into_iter()
+        .filter(|draft| !draft.is_empty())
+    {
         match draft.content {
             DraftContent::Text(text) => items.push(Item::Text(text.get_untracked())),
-            DraftContent::Media { file, modality, name, bytes, .. } => {
+            DraftContent::Media {
+                file,
+                modality,
+                name,
+                bytes,
+                ..
+            } => {
                 let part = format!("part{}", items.len());
-                file.with_value(|file| form.append_with_blob_and_filename(&part, file, &name)).map_err(refuse)?;
+                file.with_value(|file| form.append_with_blob_and_filename(&part, file, &name))
+                    .map_err(refuse)?;
                 items.push(Item::Part(modality, part));
                 bytes_in_all += bytes;
             }
         }
     }
     if items.is_empty() && prompt.trim().is_empty() {
-        return Err("There is nothing to trace yet. Write an instruction, or add a text or a file.".to_owned());
+        return Err(
+            "There is nothing to trace yet. Write an instruction, or add a text or a file."
+                .to_owned(),
+        );
     }
     if items.len() > limits.max_items as usize {
-        return Err(format!("There are {} items, {} are the limit. Remove some.", items.len(), limits.max_items));
+        return Err(format!(
+            "There are {} items, {} are the limit. Remove some.",
+            items.len(),
+            limits.max_items
+        ));
     }
     if bytes_in_all > limits.max_request_bytes {
-        let (all, most) = (super::draft::size(bytes_in_all), super::draft::size(limits.max_request_bytes));
-        return Err(format!("The files have {all} together, {most} are the limit. Remove some or make them smaller."));
+        let (all, most) = (
+            super::draft::size(bytes_in_all),
+            super::draft::size(limits.max_request_bytes),
+        );
+        return Err(format!(
+            "The files have {all} together, {most} are the limit. Remove some or make them smaller."
+        ));
     }
     if max_new_tokens == 0 || max_new_tokens > limits.max_new_tokens {
-        return Err(format!("Between 1 and {} tokens can be written. Change “Tokens at most”.", limits.max_new_tokens));
+        return Err(format!(
+            "Between 1 and {} tokens can be written. Change “Tokens at most”.",
+            limits.max_new_tokens
+        ));
     }
     let json = request_json(prompt, &items, model, max_new_tokens).to_string();
     form.append_with_str("request", &json).map_err(refuse)?;

@@ -1,6 +1,7 @@
 //! One item of the composer: a text field or a file with its preview, and its place in the order.
 
 use attribution::record::Modality;
+use leptos::html::Textarea;
 use leptos::prelude::*;
 
 use super::draft::{Draft, DraftContent, Drafts, size};
@@ -15,19 +16,31 @@ pub fn ItemRow(
     drafts: Drafts,
 ) -> impl IntoView {
     let key = draft.key;
-    let place = move || drafts.items.with(|items| items.iter().position(|d| d.key == key).unwrap_or_default());
+    let place = move || {
+        drafts
+            .items
+            .with(|items| items.iter().position(|d| d.key == key).unwrap_or_default())
+    };
     let first = move || place() == 0;
-    let last = move || drafts.items.with(|items| items.last().is_none_or(|d| d.key == key));
+    let last = move || {
+        drafts
+            .items
+            .with(|items| items.last().is_none_or(|d| d.key == key))
+    };
+    let field = NodeRef::<Textarea>::new();
+    if let DraftContent::Text(text) = &draft.content {
+        keep_typed(field, *text);
+    }
     let (modality, head, body) = match draft.content {
         DraftContent::Text(text) => (
             Modality::Text,
             "Text".to_owned(),
             view! {
                 <textarea
+                    node_ref=field
                     rows="3"
                     aria-label=move || format!("Text, item {}", place() + 1)
                     placeholder="Words for the model to read: a conversation, a question, answer options …"
-                    prop:value=move || text.get()
                     on:input=move |event| text.set(event_target_value(&event))
                 ></textarea>
             }
@@ -55,4 +68,17 @@ pub fn ItemRow(
             {body}
         </li>
     }
+}
+
+/// What was typed before the page came alive is taken over; what was dropped as text is filled in.
+fn keep_typed(field: NodeRef<Textarea>, text: RwSignal<String>) {
+    Effect::new(move |_| {
+        let Some(field) = field.get() else { return };
+        let typed = field.value();
+        if typed.is_empty() {
+            field.set_value(&text.get_untracked());
+        } else {
+            text.set(typed);
+        }
+    });
 }

@@ -13,8 +13,14 @@ pub fn Limits(
 ) -> impl IntoView {
     let queue = match limits.queued {
         0 => "Nobody is waiting: your trace starts at once.".to_owned(),
-        1 => format!("One trace is waiting before yours: about {}.", wait(limits.expected_wait_secs)),
-        n => format!("{n} traces are waiting before yours: about {}.", wait(limits.expected_wait_secs)),
+        1 => format!(
+            "One trace is waiting before yours: about {}.",
+            wait(limits.expected_wait_secs)
+        ),
+        n => format!(
+            "{n} traces are waiting before yours: about {}.",
+            wait(limits.expected_wait_secs)
+        ),
     };
     view! {
         <aside class="limits" aria-label="Limits and queue">
@@ -45,6 +51,9 @@ mod tests {
 
     #[test]
     fn waits_are_rounded_up() {
-        assert_eq!([wait(0.2), wait(41.3), wait(121.0), wait(f64::NAN)], ["a second", "42 seconds", "3 minutes", "a second"]);
+        assert_eq!(
+            [wait(0.2), wait(41.3), wait(121.0), wait(f64::NAN)],
+            ["a second", "42 seconds", "3 minutes", "a second"]
+        );
     }
 }

@@ -24,7 +24,10 @@ pub fn request_json(prompt: &str, items: &[Item], model: &str, max_new_tokens: u
                 Item::Part(Modality::Audio, name) => ("audio", name),
                 Item::Part(Modality::Video, name) => ("video", name),
             };
-            Value::Object(Map::from_iter([(key.to_owned(), Value::String(value.clone()))]))
+            Value::Object(Map::from_iter([(
+                key.to_owned(),
+                Value::String(value.clone()),
+            )]))
         })
         .collect();
     json!({ "prompt": prompt, "question": question, "options": { "model": model, "max_new_tokens": max_new_tokens } })

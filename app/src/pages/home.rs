@@ -12,12 +12,28 @@ use crate::trace::{TraceView, Waveform};
 
 /// Tasks in page order: world name, heading, what is asked of the model.
 const TASKS: [(&str, &str, &str); 6] = [
-    ("visual-qa", "Questions about pictures", "Which picture, and where in it?"),
-    ("dialogue", "Conversations with pictures", "Who said or showed it?"),
+    (
+        "visual-qa",
+        "Questions about pictures",
+        "Which picture, and where in it?",
+    ),
+    (
+        "dialogue",
+        "Conversations with pictures",
+        "Who said or showed it?",
+    ),
     ("audio-qa", "Questions about sounds", "When was it heard?"),
     ("speech", "Speech, summed up", "When was it said?"),
-    ("video-qa", "Questions about films", "When was it seen, and where?"),
-    ("mixed", "Everything at once", "Words, a picture and a sound in one prompt."),
+    (
+        "video-qa",
+        "Questions about films",
+        "When was it seen, and where?",
+    ),
+    (
+        "mixed",
+        "Everything at once",
+        "Words, a picture and a sound in one prompt.",
+    ),
 ];
 
 const SENTENCE: &str = "Watch a model look, listen and read, then see which words, which corner of a picture and which \
@@ -55,9 +71,17 @@ pub fn Home() -> impl IntoView {
 fn Shelves(home: HomeView) -> impl IntoView {
     let HomeView { gallery, example } = home;
     let known = |task: &str| TASKS.iter().any(|(name, ..)| *name == task);
-    let others: Vec<GalleryCard> = gallery.iter().filter(|card| !known(&card.task)).cloned().collect();
+    let others: Vec<GalleryCard> = gallery
+        .iter()
+        .filter(|card| !known(&card.task))
+        .cloned()
+        .collect();
     let shelves = TASKS.map(|(task, heading, asks)| {
-        let cards: Vec<GalleryCard> = gallery.iter().filter(|card| card.task == task).cloned().collect();
+        let cards: Vec<GalleryCard> = gallery
+            .iter()
+            .filter(|card| card.task == task)
+            .cloned()
+            .collect();
         view! { <Shelf task heading asks cards/> }
     });
     view! {
@@ -82,13 +106,23 @@ fn Shelves(home: HomeView) -> impl IntoView {
 }
 
 #[component]
-fn Shelf(task: &'static str, heading: &'static str, asks: &'static str, cards: Vec<GalleryCard>) -> impl IntoView {
+fn Shelf(
+    task: &'static str,
+    heading: &'static str,
+    asks: &'static str,
+    cards: Vec<GalleryCard>,
+) -> impl IntoView {
     let (share, set_share) = signal(None::<f64>);
     let (error, set_error) = signal(None::<String>);
     let surprise = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let seed = (js_sys::Math::random() * 9_007_199_254_740_991.0).floor();
-        post_and_go(&format!("/api/examples/{task}?seed={seed}"), None, set_share, set_error);
+        post_and_go(
+            &format!("/api/examples/{task}?seed={seed}"),
+            None,
+            set_share,
+            set_error,
+        );
     };
     view! {
         <section class="shelf" data-task=task>
@@ -110,11 +144,26 @@ fn Shelf(task: &'static str, heading: &'static str, asks: &'static str, cards: V
 
 #[component]
 fn Card(card: GalleryCard) -> impl IntoView {
-    let GalleryCard { id, question, first_sentence, thumbnail, peaks, .. } = card;
+    let GalleryCard {
+        id,
+        question,
+        first_sentence,
+        thumbnail,
+        peaks,
+        ..
+    } = card;
     let picture = match thumbnail {
-        Some(hash) => view! { <img src=format!("/media/{hash}") alt="" loading="lazy"/> }.into_any(),
-        None if !peaks.is_empty() => view! { <div class="cover" data-modality="audio"><Waveform peaks bars=64/></div> }.into_any(),
-        None => view! { <div class="cover words" data-modality="text" aria-hidden="true">"“ ”"</div> }.into_any(),
+        Some(hash) => {
+            view! { <img src=format!("/media/{hash}") alt="" loading="lazy"/> }.into_any()
+        }
+        None if !peaks.is_empty() => {
+            view! { <div class="cover" data-modality="audio"><Waveform peaks bars=64/></div> }
+                .into_any()
+        }
+        None => {
+            view! { <div class="cover words" data-modality="text" aria-hidden="true">"“ ”"</div> }
+                .into_any()
+        }
     };
     let answer = if first_sentence.is_empty() {
         view! { <p class="soft">"Being written …"</p> }.into_any()

@@ -16,11 +16,21 @@ pub fn ChunkView(
     chunk: u32,
 ) -> impl IntoView {
     let desk = Desk::around();
-    let text = move |part: fn((&str, &str, &str)) -> String| desk.shown.with(|shown| part(shown.chunk_text(chunk)));
+    // An empty string would be rendered as a space, hence the options.
+    let text = move |part: fn((&str, &str, &str)) -> String| {
+        desk.shown
+            .with(|shown| Some(part(shown.chunk_text(chunk))).filter(|text| !text.is_empty()))
+    };
     let own = Memo::new(move |_| desk.shown.with(|shown| badges(shown, chunk)));
     let lit = move || desk.lit.with(|lit| lit.chunk(chunk)).then_some("");
-    let pinned = move || desk.focus.with(|focus| focus.pin == Some(Target::Chunk(chunk)));
-    let open = Memo::new(move |_| desk.lit.with(|lit| lit.active == Some(Target::Chunk(chunk))));
+    let pinned = move || {
+        desk.focus
+            .with(|focus| focus.pin == Some(Target::Chunk(chunk)))
+    };
+    let open = Memo::new(move |_| {
+        desk.lit
+            .with(|lit| lit.active == Some(Target::Chunk(chunk)))
+    });
     view! {
         {move || text(|(before, ..)| before.to_owned())}
         <span class="s" class:pinned=pinned id=format!("s{chunk}") data-chunk=chunk.to_string() data-lit=lit tabindex="0">
@@ -43,7 +53,13 @@ pub fn ChunkView(
 
 #[component]
 fn BadgeView(badge: Badge) -> impl IntoView {
-    let Badge { modality, text, spoken, unit_id, .. } = badge;
+    let Badge {
+        modality,
+        text,
+        spoken,
+        unit_id,
+        ..
+    } = badge;
     view! {
         <a class="b" href=format!("#u-{unit_id}") data-badge="" data-modality=modality_name(modality) aria-label=spoken>
             <Glyph modality/>

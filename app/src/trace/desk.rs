@@ -70,19 +70,31 @@ impl Desk {
     pub fn source_lit(self, source: usize) -> bool {
         self.prompt.with(|prompt| {
             self.lit.with(|lit| {
-                lit.units.iter().any(|&u| prompt.units.get(u as usize).is_some_and(|own| own.source as usize == source))
+                lit.units.iter().any(|&u| {
+                    prompt
+                        .units
+                        .get(u as usize)
+                        .is_some_and(|own| own.source as usize == source)
+                })
             })
         })
     }
 
     /// A unit's spoken name.
     pub fn spoken(self, unit: u32) -> String {
-        self.prompt.with(|prompt| self.index.with(|index| prompt.spoken_name(unit, index.chunks_of(unit))))
+        self.prompt.with(|prompt| {
+            self.index
+                .with(|index| prompt.spoken_name(unit, index.chunks_of(unit)))
+        })
     }
 
     /// `tabindex` of a unit: what a sentence cites is in the tab order, the rest is reached from there by arrow keys.
     pub fn tab_index(self, unit: u32) -> &'static str {
-        if self.index.with(|index| index.chunks_of(unit).is_empty()) { "-1" } else { "0" }
+        if self.index.with(|index| index.chunks_of(unit).is_empty()) {
+            "-1"
+        } else {
+            "0"
+        }
     }
 
     /// Whether any sentence cites the unit.

@@ -9,20 +9,34 @@ use super::desk::Desk;
 use crate::focus::Target;
 
 fn wide() -> bool {
-    window().match_media("(min-width: 861px)").ok().flatten().is_some_and(|query| query.matches())
+    window()
+        .match_media("(min-width: 861px)")
+        .ok()
+        .flatten()
+        .is_some_and(|query| query.matches())
 }
 
 fn lit_element(desk: Desk) -> Option<(u32, Element)> {
     let unit = desk.lit.with_untracked(|lit| lit.units.first().copied())?;
-    let id = desk.prompt.with_untracked(|prompt| prompt.units.get(unit as usize).map(|own| own.id.clone()))?;
+    let id = desk
+        .prompt
+        .with_untracked(|prompt| prompt.units.get(unit as usize).map(|own| own.id.clone()))?;
     Some((unit, document().get_element_by_id(&format!("u-{id}"))?))
 }
 
 /// Scrolls an element to where it can be seen, gently where the visitor allows motion.
 pub fn scroll_to(element: &Element) {
-    let calm = window().match_media("(prefers-reduced-motion: reduce)").ok().flatten().is_some_and(|q| q.matches());
+    let calm = window()
+        .match_media("(prefers-reduced-motion: reduce)")
+        .ok()
+        .flatten()
+        .is_some_and(|q| q.matches());
     let options = ScrollIntoViewOptions::new();
-    options.set_behavior(if calm { ScrollBehavior::Instant } else { ScrollBehavior::Smooth });
+    options.set_behavior(if calm {
+        ScrollBehavior::Instant
+    } else {
+        ScrollBehavior::Smooth
+    });
     options.set_block(ScrollLogicalPosition::Nearest);
     element.scroll_into_view_with_scroll_into_view_options(&options);
 }
@@ -43,8 +57,14 @@ pub fn EdgeMarker() -> impl IntoView {
     let desk = Desk::around();
     let marker = RwSignal::new(None::<(bool, String)>);
     Effect::new(move |_| {
-        let from_chunk = desk.lit.with(|lit| matches!(lit.active, Some(Target::Chunk(_))));
-        let found = if from_chunk && wide() { lit_element(desk) } else { None };
+        let from_chunk = desk
+            .lit
+            .with(|lit| matches!(lit.active, Some(Target::Chunk(_))));
+        let found = if from_chunk && wide() {
+            lit_element(desk)
+        } else {
+            None
+        };
         marker.set(found.and_then(|(unit, element)| {
             let rect = element.get_bounding_client_rect();
             let height = window().inner_height().ok()?.as_f64()?;
@@ -52,7 +72,9 @@ pub fn EdgeMarker() -> impl IntoView {
             (up || rect.top() > height - 8.0).then(|| {
                 let name = desk.prompt.with_untracked(|prompt| {
                     let own = prompt.units.get(unit as usize)?;
-                    Some(label::source_label(prompt.sources.get(own.source as usize)?))
+                    Some(label::source_label(
+                        prompt.sources.get(own.source as usize)?,
+                    ))
                 });
                 (up, name.unwrap_or_default())
             })

@@ -45,15 +45,28 @@ pub fn HeatOverlay(
             draw(&canvas, &layers);
         }
     });
-    let by_unit = move || desk.lit.with(|lit| matches!(lit.active, Some(Target::Unit(_))));
+    let by_unit = move || {
+        desk.lit
+            .with(|lit| matches!(lit.active, Some(Target::Unit(_))))
+    };
     let boxes = move || {
         let numbered = by_unit();
         layers
             .get()
             .into_iter()
-            .flat_map(|layer| layer.map.boxes.into_iter().map(move |found| (layer.chunk, found)))
+            .flat_map(|layer| {
+                layer
+                    .map
+                    .boxes
+                    .into_iter()
+                    .map(move |found| (layer.chunk, found))
+            })
             .map(|(chunk, found)| {
-                let note = if numbered { format!("{}", chunk + 1) } else { format!("{:.0} %", found.share * 100.0) };
+                let note = if numbered {
+                    format!("{}", chunk + 1)
+                } else {
+                    format!("{:.0} %", found.share * 100.0)
+                };
                 view! { <span class="box" style=placed(&found)><span>{note}</span></span> }
             })
             .collect_view()
@@ -78,26 +91,58 @@ fn placed(found: &HeatBox) -> String {
 }
 
 /// The maps to show: of lit units of this source; for a film only those nearest to its time.
-fn layers_of(shown: &Shown, source: usize, chunks: &[u32], units: &[u32], now: Option<f64>) -> Vec<Layer> {
+fn layers_of(
+    shown: &Shown,
+    source: usize,
+    chunks: &[u32],
+    units: &[u32],
+    now: Option<f64>,
+) -> Vec<Layer> {
     let mut found: Vec<(f64, Layer)> = Vec::new();
     for &chunk in chunks {
         for map in shown.heat_of(chunk) {
-            let Some(unit) = shown.prompt.units.get(map.unit as usize) else { continue };
+            let Some(unit) = shown.prompt.units.get(map.unit as usize) else {
+                continue;
+            };
             if unit.source as usize != source || !units.contains(&map.unit) {
                 continue;
             }
             let far = match (now, &unit.extent) {
-                (Some(now), Extent::Time { start_secs, end_secs, .. }) => {
+                (
+                    Some(now),
+                    Extent::Time {
+                        start_secs,
+                        end_secs,
+                        ..
+                    },
+                ) => {
                     let off = (now - (start_secs + end_secs) / 2.0).abs();
-                    if off > (end_secs - start_secs).max(0.1) { continue } else { off }
+                    if off > (end_secs - start_secs).max(0.1) {
+                        continue;
+                    } else {
+                        off
+                    }
                 }
                 _ => 0.0,
             };
-            found.push((far, Layer { chunk, map: map.clone() }));
+            found.push((
+                far,
+                Layer {
+                    chunk,
+                    map: map.clone(),
+                },
+            ));
         }
     }
-    let nearest = found.iter().map(|(far, _)| *far).fold(f64::INFINITY, f64::min);
-    found.into_iter().filter(|(far, _)| *far <= nearest + 1e-9).map(|(_, layer)| layer).collect()
+    let nearest = found
+        .iter()
+        .map(|(far, _)| *far)
+        .fold(f64::INFINITY, f64::min);
+    found
+        .into_iter()
+        .filter(|(far, _)| *far <= nearest + 1e-9)
+        .map(|(_, layer)| layer)
+        .collect()
 }
 
 /// Draws the cell-wise maximum of all layers with the first one's grid.
@@ -116,7 +161,11 @@ fn draw(canvas: &web_sys::HtmlCanvasElement, layers: &[Layer]) {
     canvas.set_width(grid.cols);
     canvas.set_height(grid.rows);
     let pixels: Vec<u8> = cells.into_iter().flat_map(colour).collect();
-    let context = canvas.get_context("2d").ok().flatten().and_then(|c| c.dyn_into::<CanvasRenderingContext2d>().ok());
+    let context = canvas
+        .get_context("2d")
+        .ok()
+        .flatten()
+        .and_then(|c| c.dyn_into::<CanvasRenderingContext2d>().ok());
     let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), grid.cols, grid.rows);
     if let (Some(context), Ok(image)) = (context, image) {
         let _ = context.put_image_data(&image, 0.0, 0.0);
@@ -125,12 +174,18 @@ fn draw(canvas: &web_sys::HtmlCanvasElement, layers: &[Layer]) {
 
 /// From clear over violet and orange to pale yellow: readable on light and dark pictures, and without colour vision.
 fn colour(value: f32) -> [u8; 4] {
-    const STOPS: [[f32; 4]; 4] =
-        [[60.0, 15.0, 110.0, 0.0], [150.0, 38.0, 120.0, 130.0], [240.0, 112.0, 32.0, 200.0], [253.0, 240.0, 150.0, 235.0]];
+    const STOPS: [[f32; 4]; 4] = [
+        [60.0, 15.0, 110.0, 0.0],
+        [150.0, 38.0, 120.0, 130.0],
+        [240.0, 112.0, 32.0, 200.0],
+        [253.0, 240.0, 150.0, 235.0],
+    ];
     let at = value.clamp(0.0, 1.0) * 3.0;
     let low = (at as usize).min(2);
     let mix = at - low as f32;
-    std::array::from_fn(|k| (STOPS[low][k] + (STOPS[low + 1][k] - STOPS[low][k]) * mix).round() as u8)
+    std::array::from_fn(|k| {
+        (STOPS[low][k] + (STOPS[low + 1][k] - STOPS[low][k]) * mix).round() as u8
+    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ fn target_in(desk: Desk, element: &Element) -> Option<Target> {
         return chunk.parse().ok().map(Target::Chunk);
     }
     let id = named.get_attribute("data-unit")?;
-    desk.prompt.with_untracked(|prompt| prompt.unit_by_id(&id)).map(Target::Unit)
+    desk.prompt
+        .with_untracked(|prompt| prompt.unit_by_id(&id))
+        .map(Target::Unit)
 }
 
 fn target_of(desk: Desk, event: &Event) -> Option<Target> {
@@ -49,7 +51,8 @@ pub fn leave(desk: Desk) {
 
 /// The keyboard focus came to a chunk or unit. A mouse click focuses too, but is not the keyboard's doing.
 pub fn focus_in(desk: Desk, event: &web_sys::FocusEvent) {
-    let visible = element_of(event).is_some_and(|element| element.matches(":focus-visible").unwrap_or(false));
+    let visible =
+        element_of(event).is_some_and(|element| element.matches(":focus-visible").unwrap_or(false));
     let target = target_of(desk, event).filter(|_| visible);
     set(desk, |focus| focus.keyboard = target);
     if let Some(Target::Chunk(_)) = target {
@@ -64,12 +67,19 @@ pub fn focus_out(desk: Desk) {
 
 /// A click pins what it hits; on nothing, it lets go. A badge pins its sentence and leads to its source.
 pub fn click(desk: Desk, event: &MouseEvent) {
-    let Some(element) = element_of(event) else { return };
+    let Some(element) = element_of(event) else {
+        return;
+    };
     if element.closest("[data-badge]").ok().flatten().is_some() {
         event.prevent_default();
         if let Some(target) = target_in(desk, &element) {
             set(desk, |focus| focus.pin = Some(target));
-            if let Some(unit) = element.closest("[data-badge]").ok().flatten().and_then(|b| b.get_attribute("href")) {
+            if let Some(unit) = element
+                .closest("[data-badge]")
+                .ok()
+                .flatten()
+                .and_then(|b| b.get_attribute("href"))
+            {
                 lead_to(unit.trim_start_matches('#'));
             }
         }
@@ -84,7 +94,10 @@ pub fn click(desk: Desk, event: &MouseEvent) {
             });
         }
         None => {
-            let busy = element.closest("a,button,input,label,summary,video,audio,select,textarea").ok().flatten();
+            let busy = element
+                .closest("a,button,input,label,summary,video,audio,select,textarea")
+                .ok()
+                .flatten();
             if busy.is_none() {
                 set(desk, |focus| focus.pin = None);
             }
@@ -103,7 +116,9 @@ pub fn key(desk: Desk, event: &KeyboardEvent) {
     if event.ctrl_key() || event.alt_key() || event.meta_key() {
         return;
     }
-    let Some(element) = element_of(event) else { return };
+    let Some(element) = element_of(event) else {
+        return;
+    };
     let by = match event.key().as_str() {
         "ArrowRight" | "ArrowDown" => 1,
         "ArrowLeft" | "ArrowUp" => -1,
@@ -111,7 +126,9 @@ pub fn key(desk: Desk, event: &KeyboardEvent) {
     };
     // Only the chunk or unit itself: a slider or a player inside the trace keeps its own keys.
     let own = element.has_attribute("data-chunk") || element.has_attribute("data-unit");
-    let Some(target) = target_in(desk, &element).filter(|_| own) else { return };
+    let Some(target) = target_in(desk, &element).filter(|_| own) else {
+        return;
+    };
     if by != 0 {
         event.prevent_default();
         move_on(desk, target, by, &element);
@@ -140,7 +157,9 @@ fn move_on(desk: Desk, target: Target, by: i32, from: &Element) {
     match target {
         Target::Chunk(chunk) => {
             let count = desk.shown.with_untracked(|shown| shown.chunks.len() as u32);
-            let Some(next) = step(Some(chunk), by, count) else { return };
+            let Some(next) = step(Some(chunk), by, count) else {
+                return;
+            };
             if pinned {
                 set(desk, |focus| focus.pin = Some(Target::Chunk(next)));
             }
@@ -160,7 +179,11 @@ fn move_on(desk: Desk, target: Target, by: i32, from: &Element) {
 }
 
 fn focus_on(from: &Element, selector: &str) {
-    let found = from.closest(".trace").ok().flatten().and_then(|root| root.query_selector(selector).ok().flatten());
+    let found = from
+        .closest(".trace")
+        .ok()
+        .flatten()
+        .and_then(|root| root.query_selector(selector).ok().flatten());
     if let Some(element) = found.and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
         let _ = element.focus();
     }
@@ -168,18 +191,28 @@ fn focus_on(from: &Element, selector: &str) {
 
 fn first_interval(desk: Desk, target: Target) -> Option<Play> {
     let (source, start_secs, end_secs) = match target {
-        Target::Chunk(chunk) => {
-            desk.shown.with_untracked(|shown| badges(shown, chunk).into_iter().find_map(|badge| badge.play))?
-        }
+        Target::Chunk(chunk) => desk.shown.with_untracked(|shown| {
+            badges(shown, chunk)
+                .into_iter()
+                .find_map(|badge| badge.play)
+        })?,
         Target::Unit(unit) => desk.prompt.with_untracked(|prompt| {
             let own = prompt.units.get(unit as usize)?;
             match own.extent {
-                attribution::record::Extent::Time { start_secs, end_secs, .. } => Some((own.source, start_secs, end_secs)),
+                attribution::record::Extent::Time {
+                    start_secs,
+                    end_secs,
+                    ..
+                } => Some((own.source, start_secs, end_secs)),
                 _ => None,
             }
         })?,
     };
-    Some(Play { source, start_secs, end_secs })
+    Some(Play {
+        source,
+        start_secs,
+        end_secs,
+    })
 }
 
 /// Esc lets go, wherever the keyboard focus is.

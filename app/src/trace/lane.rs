@@ -32,7 +32,13 @@ fn wave_path(peaks: &[u8], bars: usize) -> (String, usize) {
     let mut path = String::new();
     for bar in 0..count {
         let slice = bar * peaks.len() / count..(bar + 1) * peaks.len() / count;
-        let peak = peaks.get(slice).unwrap_or_default().iter().copied().max().unwrap_or(0);
+        let peak = peaks
+            .get(slice)
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(0);
         let half = (f64::from(peak) / 255.0 * 47.0).max(1.2);
         let _ = write!(path, "M{bar}.5 {:.1}V{:.1}", 50.0 - half, 50.0 + half);
     }
@@ -59,7 +65,9 @@ pub fn Lane(
     let bins: Vec<(u32, Unit)> = desk.prompt.with_untracked(|prompt| {
         prompt
             .units_of(source)
-            .filter(|(_, unit)| matches!(unit.extent, Extent::Time { track: own, .. } if own == track))
+            .filter(
+                |(_, unit)| matches!(unit.extent, Extent::Time { track: own, .. } if own == track),
+            )
             .map(|(index, unit)| (index, unit.clone()))
             .collect()
     });
@@ -93,7 +101,11 @@ pub fn Lane(
 fn Bin(index: u32, unit: Unit, length: f64) -> impl IntoView {
     let desk = Desk::around();
     let (start, end) = match unit.extent {
-        Extent::Time { start_secs, end_secs, .. } => (start_secs, end_secs),
+        Extent::Time {
+            start_secs,
+            end_secs,
+            ..
+        } => (start_secs, end_secs),
         _ => (0.0, length),
     };
     let left = (start / length * 100.0).clamp(0.0, 100.0);
@@ -122,10 +134,12 @@ pub fn Ticks(
     let length = duration_secs.max(0.001);
     let step = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0]
         .into_iter()
-        .find(|step| length / step <= 8.0)
+        .find(|step| length / step <= 6.0)
         .unwrap_or(3600.0);
     let count = (length / step).floor().min(200.0) as u32;
-    let marks = (0..=count).map(|k| f64::from(k) * step).filter(|at| length - at > step * 0.3 || *at == 0.0);
+    let marks = (0..=count)
+        .map(|k| f64::from(k) * step)
+        .filter(|at| length - at > step * 0.45 || *at == 0.0);
     view! {
         <div class="ticks" aria-hidden="true">
             {marks.map(|at| view! { <span style=format!("left:{:.3}%", at / length * 100.0)>{clock(at, false)}</span> }).collect_view()}
@@ -142,7 +156,11 @@ mod tests {
     fn a_waveform_keeps_the_loudest_peak_of_each_slice() {
         let (path, bars) = wave_path(&[0, 255, 0, 0, 128, 0], 2);
         assert_eq!((path.as_str(), bars), ("M0.5 3.0V97.0M1.5 26.4V73.6", 2));
-        assert_eq!(wave_path(&[], 64).1, 1, "no peaks: one flat bar, not a division by zero");
+        assert_eq!(
+            wave_path(&[], 64).1,
+            1,
+            "no peaks: one flat bar, not a division by zero"
+        );
         assert_eq!(wave_path(&[9], 64).1, 1);
     }
 }

@@ -15,8 +15,17 @@ pub fn MethodPanel(
 ) -> impl IntoView {
     let desk = Desk::around();
     let recorded = StoredValue::new(recorded);
-    let changed = move || method.with(|method| method.as_ref().is_some_and(|m| recorded.with_value(|r| m != r)));
-    let has_heat = move || desk.shown.with(|shown| shown.heat.iter().any(|maps| !maps.is_empty()));
+    let changed = move || {
+        method.with(|method| {
+            method
+                .as_ref()
+                .is_some_and(|m| recorded.with_value(|r| m != r))
+        })
+    };
+    let has_heat = move || {
+        desk.shown
+            .with(|shown| shown.heat.iter().any(|maps| !maps.is_empty()))
+    };
     view! {
         <div class="method needs-js" role="group" aria-label="Method">
             <span class="label" id="signal-label">"Signal"</span>

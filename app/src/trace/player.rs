@@ -33,7 +33,10 @@ impl Player {
     }
 
     fn element(self) -> Option<HtmlMediaElement> {
-        document().get_element_by_id(&self.id.get_value())?.dyn_into().ok()
+        document()
+            .get_element_by_id(&self.id.get_value())?
+            .dyn_into()
+            .ok()
     }
 
     /// Shows this moment.
@@ -92,7 +95,9 @@ impl Player {
 
     fn follow(self) {
         request_animation_frame(move || {
-            let Some(true) = self.playing.try_get_untracked() else { return };
+            let Some(true) = self.playing.try_get_untracked() else {
+                return;
+            };
             let Some(media) = self.element() else { return };
             let now = media.current_time();
             let _ = self.time.try_set(now);

@@ -19,12 +19,17 @@ pub fn Progress(
     let press = move |_| {
         stopping.set(true);
         problem.set(None);
-        post(&format!("/api/traces/{}/stop", stop.get_value()), None, |_| {}, move |answer| {
-            if let Err(sentence) = answer {
-                let _ = stopping.try_set(false);
-                let _ = problem.try_set(Some(sentence));
-            }
-        });
+        post(
+            &format!("/api/traces/{}/stop", stop.get_value()),
+            None,
+            |_| {},
+            move |answer| {
+                if let Err(sentence) = answer {
+                    let _ = stopping.try_set(false);
+                    let _ = problem.try_set(Some(sentence));
+                }
+            },
+        );
     };
     let state = Memo::new(move |_| live.with(|live| live.state.clone()));
     let words = move || match state.get() {

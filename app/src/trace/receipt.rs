@@ -18,7 +18,10 @@ pub fn ReceiptView(
     let how = if decoding.temperature <= 0.0 {
         "greedy".to_owned()
     } else {
-        format!("temperature {}, top-p {}, seed {}", decoding.temperature, decoding.top_p, decoding.seed)
+        format!(
+            "temperature {}, top-p {}, seed {}",
+            decoding.temperature, decoding.top_p, decoding.seed
+        )
     };
     let block = match decoding.no_repeat_ngram {
         0 => String::new(),
@@ -32,15 +35,35 @@ pub fn ReceiptView(
     let mut rows = vec![
         ("Model", receipt.model.clone()),
         ("Weights", receipt.model_hash.clone()),
-        ("Decoding", format!("{how}{block}, at most {} tokens", decoding.max_new_tokens)),
-        ("Tokens", format!("{} read, {} written", receipt.prompt_tokens, record.tokens.len())),
+        (
+            "Decoding",
+            format!("{how}{block}, at most {} tokens", decoding.max_new_tokens),
+        ),
+        (
+            "Tokens",
+            format!(
+                "{} read, {} written",
+                receipt.prompt_tokens,
+                record.tokens.len()
+            ),
+        ),
         ("Ended", finish.to_owned()),
-        ("Signal", format!("{}, {} per unit", record.method.signal.name(), record.method.unit_score.name())),
+        (
+            "Signal",
+            format!(
+                "{}, {} per unit",
+                record.method.signal.name(),
+                record.method.unit_score.name()
+            ),
+        ),
         ("Program", receipt.code_version.clone()),
     ];
     if !receipt.stage_secs.is_empty() {
-        let times: Vec<String> =
-            receipt.stage_secs.iter().map(|(stage, secs)| format!("{} {secs:.2} s", stage_name(*stage).to_lowercase())).collect();
+        let times: Vec<String> = receipt
+            .stage_secs
+            .iter()
+            .map(|(stage, secs)| format!("{} {secs:.2} s", stage_name(*stage).to_lowercase()))
+            .collect();
         rows.push(("Time", times.join(", ")));
     }
     let finished = receipt.finish;

@@ -33,7 +33,8 @@ pub fn Response(
     let count = Memo::new(move |_| desk.shown.with(|shown| shown.chunks.len() as u32));
     let tail = Memo::new(move |_| desk.shown.with(|shown| shown.tail().to_owned()));
     let writing = Memo::new(move |_| {
-        record.with(Option::is_none) && live.with(|live| !matches!(live.state, crate::live::LiveState::Failed(_)))
+        record.with(Option::is_none)
+            && live.with(|live| !matches!(live.state, crate::live::LiveState::Failed(_)))
     });
     let empty = move || count.get() == 0 && tail.with(String::is_empty) && !writing.get();
     view! {

@@ -32,7 +32,12 @@ pub fn CopyLink() -> impl IntoView {
         if let Ok(url) = window().location().href() {
             let _ = window().navigator().clipboard().write_text(&url);
             copied.set(true);
-            set_timeout(move || { let _ = copied.try_set(false); }, std::time::Duration::from_secs(2));
+            set_timeout(
+                move || {
+                    let _ = copied.try_set(false);
+                },
+                std::time::Duration::from_secs(2),
+            );
         }
     };
     let words = move || match (copied.get(), desk.focus.with(|focus| focus.pinned_chunk())) {

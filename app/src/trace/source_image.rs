@@ -31,7 +31,12 @@ pub fn ImageSource(
         .map(|(index, unit)| {
             let rect = match unit.extent {
                 Extent::Region { rect_in_source } => rect_in_source,
-                _ => Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 },
+                _ => Rect {
+                    x0: 0.0,
+                    y0: 0.0,
+                    x1: 1.0,
+                    y1: 1.0,
+                },
             };
             let style = format!(
                 "left:{:.3}%;top:{:.3}%;width:{:.3}%;height:{:.3}%",
@@ -59,7 +64,11 @@ pub fn ImageSource(
         view! { <div class="gone" style=format!("aspect-ratio:{}/{}", width_px.max(1), height_px.max(1))>"This picture was not kept."</div> }
             .into_any()
     } else {
-        let alt = if name.is_empty() { "The picture as it was sent".to_owned() } else { name };
+        let alt = if name.is_empty() {
+            "The picture as it was sent".to_owned()
+        } else {
+            name
+        };
         view! { <img src=format!("/media/{media}") alt=alt width=width_px.to_string() height=height_px.to_string()/> }.into_any()
     };
     view! {

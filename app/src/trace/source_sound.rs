@@ -63,7 +63,11 @@ pub fn Controls(
 ) -> impl IntoView {
     let desk = Desk::around();
     Effect::new(move |_| {
-        if let Some(Play { source: wanted, start_secs, end_secs }) = desk.play.get()
+        if let Some(Play {
+            source: wanted,
+            start_secs,
+            end_secs,
+        }) = desk.play.get()
             && wanted as usize == source
         {
             player.play_interval(start_secs, end_secs);
@@ -101,9 +105,16 @@ pub fn Controls(
 
 /// The merged cited seconds of the active sentence in one source.
 pub fn active_intervals(desk: Desk, source: usize) -> Vec<Interval> {
-    let Some(Target::Chunk(chunk)) = desk.lit.with(|lit| lit.active) else { return Vec::new() };
+    let Some(Target::Chunk(chunk)) = desk.lit.with(|lit| lit.active) else {
+        return Vec::new();
+    };
     desk.shown.with(|shown| {
-        let own = shown.attribution_of(chunk).map(|a| a.intervals.clone()).unwrap_or_default();
-        own.into_iter().filter(|interval| interval.source as usize == source).collect()
+        let own = shown
+            .attribution_of(chunk)
+            .map(|a| a.intervals.clone())
+            .unwrap_or_default();
+        own.into_iter()
+            .filter(|interval| interval.source as usize == source)
+            .collect()
     })
 }

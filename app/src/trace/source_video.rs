@@ -62,7 +62,15 @@ pub fn VideoSource(
     };
     let has_sound = !peaks.is_empty()
         || desk.prompt.with_untracked(|prompt| {
-            prompt.units_of(source).any(|(_, unit)| matches!(unit.extent, Extent::Time { track: Track::Sound, .. }))
+            prompt.units_of(source).any(|(_, unit)| {
+                matches!(
+                    unit.extent,
+                    Extent::Time {
+                        track: Track::Sound,
+                        ..
+                    }
+                )
+            })
         });
     view! {
         <div class="screen" style=format!("--ratio:{:.4}", f64::from(width_px.max(1)) / f64::from(height_px.max(1)))>
@@ -94,9 +102,16 @@ fn moment_to_show(desk: Desk, source: usize) -> Option<f64> {
             .max_by(|a, b| a.mass.total_cmp(&b.mass))
             .map(|best| (best.start_secs + best.end_secs) / 2.0),
         Target::Unit(unit) => desk.prompt.with(|prompt| {
-            let own = prompt.units.get(unit as usize).filter(|own| own.source as usize == source)?;
+            let own = prompt
+                .units
+                .get(unit as usize)
+                .filter(|own| own.source as usize == source)?;
             match own.extent {
-                Extent::Time { start_secs, end_secs, .. } => Some((start_secs + end_secs) / 2.0),
+                Extent::Time {
+                    start_secs,
+                    end_secs,
+                    ..
+                } => Some((start_secs + end_secs) / 2.0),
                 _ => None,
             }
         }),

@@ -30,7 +30,13 @@ pub fn TraceView(
     #[prop(optional)]
     embedded: bool,
 ) -> impl IntoView {
-    let data::TraceView { id, status, request, record, .. } = trace;
+    let data::TraceView {
+        id,
+        status,
+        request,
+        record,
+        ..
+    } = trace;
     let first_method = record.as_ref().map(|record| record.method.clone());
     let record = RwSignal::new(record.map(Arc::new));
     let method = RwSignal::new(first_method);
@@ -41,7 +47,13 @@ pub fn TraceView(
     });
 
     let pin = if embedded { None } else { pin_in_url() };
-    let desk = Desk::provide(shown, Focus { pin, ..Focus::default() });
+    let desk = Desk::provide(
+        shown,
+        Focus {
+            pin,
+            ..Focus::default()
+        },
+    );
     let state = Memo::new(move |_| {
         if record.with(Option::is_some) {
             return "finished";
@@ -92,9 +104,9 @@ fn first_state(status: &TraceStatus) -> LiveState {
     match status {
         TraceStatus::Queued { position } => LiveState::Queued(*position),
         TraceStatus::Running => LiveState::Joining,
-        TraceStatus::Finished => {
-            LiveState::Failed("This trace was finished, but its record cannot be read. Ask the operator.".to_owned())
-        }
+        TraceStatus::Finished => LiveState::Failed(
+            "This trace was finished, but its record cannot be read. Ask the operator.".to_owned(),
+        ),
         TraceStatus::Failed { message } => LiveState::Failed(message.clone()),
     }
 }
@@ -127,13 +139,18 @@ fn follow_until_recorded(
         let id = id.clone();
         spawn_local(async move {
             match load_trace(id).await {
-                Ok(Some(data::TraceView { record: Some(loaded), .. })) => {
+                Ok(Some(data::TraceView {
+                    record: Some(loaded),
+                    ..
+                })) => {
                     method.set(Some(loaded.method.clone()));
                     record.set(Some(Arc::new(loaded)));
                 }
                 _ => live.update(|live| {
-                    live.state =
-                        LiveState::Failed("The answer is finished, but could not be fetched. Reload the page.".to_owned());
+                    live.state = LiveState::Failed(
+                        "The answer is finished, but could not be fetched. Reload the page."
+                            .to_owned(),
+                    );
                 }),
             }
         });
