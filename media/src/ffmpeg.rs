@@ -29,7 +29,15 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(bytes: &[u8], kind: Kind, format: String) -> Result<Self, MediaError> {
+    pub(crate) fn new(
+        bytes: &[u8],
+        kind: Kind,
+        format: String,
+        limits: &Limits,
+    ) -> Result<Self, MediaError> {
+        if !limits.use_ffmpeg {
+            return Err(MediaError::FfmpegMissing { format });
+        }
         let failed =
             |error: std::io::Error| said(&format, format!("no room for a temporary file: {error}"));
         let mut file = tempfile::Builder::new()
@@ -224,7 +232,7 @@ pub(crate) fn sound_as_wav(
     kind: Kind,
     limits: &Limits,
 ) -> Result<Vec<u8>, MediaError> {
-    Source::new(bytes, kind, kind.name().into())?
+    Source::new(bytes, kind, kind.name().into(), limits)?
         .wav(limits)?
         .ok_or(MediaError::Empty)
 }

@@ -36,7 +36,6 @@ pub struct Film<'a> {
     limits: Limits,
     info: FilmInfo,
     source: Source,
-    use_ffmpeg: bool,
 }
 
 enum Source {
@@ -77,7 +76,6 @@ impl<'a> Film<'a> {
             limits: *limits,
             info,
             source,
-            use_ffmpeg: true,
         })
     }
 
@@ -156,22 +154,15 @@ impl<'a> Film<'a> {
     /// openh264 strays by some levels in B-frames that other frames refer to (x264's pyramids): good enough to see
     /// and to answer by, but `ffmpeg` is exact. Films without B-frames, ours among them, are decoded here exactly.
     fn frames_of_reordered(&self, track: &mp4::Track, wanted: &[usize]) -> Option<Vec<Picture>> {
-        if !track.reordered || !self.use_ffmpeg {
+        if !track.reordered {
             return None;
         }
-        let source = ffmpeg::Source::new(self.bytes, self.kind, self.kind.name().into()).ok()?;
+        let source =
+            ffmpeg::Source::new(self.bytes, self.kind, self.kind.name().into(), &self.limits)
+                .ok()?;
         self.frames_by(&source, wanted)
             .ok()
             .filter(|found| found.len() == wanted.len())
-    }
-
-    /// Leaves B-frames to the built-in decoder even where there is an `ffmpeg`.
-    #[must_use]
-    pub fn without_ffmpeg(self) -> Self {
-        Self {
-            use_ffmpeg: false,
-            ..self
-        }
     }
 
     /// The sound track in one channel; `None` when the film is silent.
@@ -361,7 +352,7 @@ fn open_with_ffmpeg(
     format: String,
     limits: &Limits,
 ) -> Result<(FilmInfo, Source), MediaError> {
-    let source = ffmpeg::Source::new(bytes, kind, format)?;
+    let source = ffmpeg::Source::new(bytes, kind, format, limits)?;
     let listing = source.list_film(limits)?;
     let has_sound = source.has_sound(limits)?;
     if listing.duration_secs <= 0.0 {

@@ -17,6 +17,8 @@ pub struct Limits {
     pub max_decoded_bytes: u64,
     /// Longest time that one call may decode film, or a child `ffmpeg` may run, in seconds of wall clock.
     pub max_work_secs: f64,
+    /// Whether the machine's `ffmpeg` may be asked; without it, formats that need it are refused as if it were missing.
+    pub use_ffmpeg: bool,
 }
 
 impl Default for Limits {
@@ -28,6 +30,7 @@ impl Default for Limits {
             max_frames: 3_600 * 60,
             max_decoded_bytes: 1 << 30,
             max_work_secs: 120.0,
+            use_ffmpeg: true,
         }
     }
 }

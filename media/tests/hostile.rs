@@ -19,6 +19,8 @@ fn strict() -> Limits {
         max_frames: 2_000,
         max_decoded_bytes: 64 << 20,
         max_work_secs: 10.0,
+        // What ffmpeg makes of broken files is its own affair, in its own process.
+        use_ffmpeg: false,
     }
 }
 
@@ -416,6 +418,7 @@ fn each_limit_has_its_error() {
     let hurried = Film::open(
         &film,
         &Limits {
+            use_ffmpeg: false,
             max_work_secs: 0.0,
             ..limits
         },
