@@ -13,8 +13,8 @@ pub struct Badge {
     pub modality: Modality,
     /// "T3", "Image 2 · upper left", "0:04–0:07".
     pub text: String,
-    /// For a screen reader: "source: Sound 1, 0:04 to 0:07".
-    pub spoken: String,
+    /// Said before the text by a screen reader: "source: ", "source: Sound 1, ".
+    pub spoken_before: String,
     /// The unit it leads to.
     pub unit: u32,
     /// That unit's id.
@@ -47,11 +47,11 @@ pub fn badges(shown: &Shown, chunk: u32) -> Vec<Badge> {
             }
             Extent::Time { .. } => continue,
         };
-        let spoken = format!("source: {}", text.replace(" · ", ", "));
+        let spoken_before = "source: ".to_owned();
         out.push(Badge {
             modality,
             text,
-            spoken,
+            spoken_before,
             unit: citation.unit,
             unit_id: unit.id.clone(),
             play: None,
@@ -97,7 +97,11 @@ pub fn badges(shown: &Shown, chunk: u32) -> Vec<Badge> {
             } else {
                 shown_seconds
             },
-            spoken: format!("source: {name}, {}", seconds.replace('-', " to ")),
+            spoken_before: if several {
+                "source: ".to_owned()
+            } else {
+                format!("source: {name}, ")
+            },
             unit,
             unit_id: prompt.units[unit as usize].id.clone(),
             play: Some((interval.source, interval.start_secs, interval.end_secs)),
@@ -213,8 +217,8 @@ mod tests {
             ("0:04–0:06", "a0")
         );
         assert_eq!(
-            (one[0].spoken.as_str(), one[0].play),
-            ("source: Sound 1, 0:04 to 0:06", Some((0, 4.0, 6.0)))
+            (one[0].spoken_before.as_str(), one[0].play),
+            ("source: Sound 1, ", Some((0, 4.0, 6.0)))
         );
         let several = badges(
             &shown(vec![sound(1), sound(2)], units, attribution, Vec::new()),
@@ -286,7 +290,6 @@ mod tests {
             0,
         );
         assert_eq!(with[0].text, "Image 2 · upper left");
-        assert_eq!(with[0].spoken, "source: Image 2, upper left");
         let without = badges(&shown(vec![source], vec![unit], attribution, Vec::new()), 0);
         assert_eq!(without[0].text, "Image 2");
     }

@@ -11,6 +11,9 @@ use super::request::{Item, request_json};
 use crate::load::ComposeView;
 use crate::send::post_and_go;
 
+const NO_SCRIPT: &str = "<p class=\"warning\">Composing needs JavaScript. Programs can send the same request to \
+                         /api/traces; the examples can be read without.</p>";
+
 /// The composer.
 #[component]
 pub fn Composer(
@@ -117,9 +120,7 @@ pub fn Composer(
             .unwrap_or_default()
     };
     view! {
-        <noscript>
-            <p class="warning">"Composing needs JavaScript. Programs can send the same request to /api/traces; the examples can be read without."</p>
-        </noscript>
+        <noscript inner_html=NO_SCRIPT></noscript>
         <div class="compose-grid">
             <form
                 on:submit=submit

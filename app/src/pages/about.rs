@@ -40,7 +40,7 @@ pub fn About() -> impl IntoView {
                 <li>"The three signals can disagree. Switch between them under the answer, and trust what stays."</li>
             </ul>
             <h2>"What is kept"</h2>
-            <div class="scroll">
+            <div class="scroll" tabindex="0" role="region" aria-label="What is kept">
                 <table>
                     <thead><tr><th scope="col">"What"</th><th scope="col">"Where"</th><th scope="col">"How long"</th></tr></thead>
                     <tbody>

@@ -56,12 +56,13 @@ fn BadgeView(badge: Badge) -> impl IntoView {
     let Badge {
         modality,
         text,
-        spoken,
+        spoken_before,
         unit_id,
         ..
     } = badge;
     view! {
-        <a class="b" href=format!("#u-{unit_id}") data-badge="" data-modality=modality_name(modality) aria-label=spoken>
+        <a class="b" href=format!("#u-{unit_id}") data-badge="" data-modality=modality_name(modality)>
+            <span class="sr">{spoken_before}</span>
             <Glyph modality/>
             {text}
         </a>

@@ -13,6 +13,11 @@ use super::receipt::ReceiptView;
 use super::share::CopyLink;
 use crate::live::Live;
 
+// As a string: with scripting on, a browser parses the inside of <noscript> as text, and hydration would not find it.
+const NO_SCRIPT: &str = "<p class=\"soft\">Each mark leads to its source. With JavaScript, pointing at a sentence lights \
+                         its sources up and an answer that is still being written appears by itself; without, reload \
+                         the page.</p>";
+
 /// The right-hand side.
 #[component]
 pub fn Response(
@@ -38,26 +43,22 @@ pub fn Response(
     });
     let empty = move || count.get() == 0 && tail.with(String::is_empty) && !writing.get();
     view! {
-        <section class="answer" aria-label="Answer">
-            <div class="answer-head">
-                <h2 class="eyebrow">"Answer"</h2>
-                <span class="chip">{model}</span>
-            </div>
-            {move || record.with(Option::is_none).then(|| view! { <Progress id=id.clone() live/> })}
-            <div class="body" aria-busy=move || writing.get().to_string()>
-                <For each=move || 0..count.get() key=|chunk| *chunk children=|chunk| view! { <ChunkView chunk/> }/>
-                {move || (!tail.with(String::is_empty)).then(|| view! { <span class="tail">{tail.get()}</span> })}
-                {move || writing.get().then(|| view! { <span class="caret" aria-hidden="true"></span> })}
-                {move || empty().then(|| view! { <span class="soft">"The answer is empty."</span> })}
-            </div>
-            <noscript>
-                <p class="soft">
-                    "Each mark leads to its source. With JavaScript, pointing at a sentence lights its sources up, and an answer that is still being written appears by itself; without, reload the page."
-                </p>
-            </noscript>
-            {move || record.get().map(|record| view! { <MethodPanel recorded=record.method.clone() method/> })}
-            {(!embedded).then(|| view! { <div class="share"><CopyLink/></div> })}
-            {move || record.get().filter(|_| !embedded).map(|record| view! { <ReceiptView record/> })}
-        </section>
-    }
+            <section class="answer" aria-label="Answer">
+                <div class="answer-head">
+                    <h2 class="eyebrow">"Answer"</h2>
+                    <span class="chip">{model}</span>
+                </div>
+                {move || record.with(Option::is_none).then(|| view! { <Progress id=id.clone() live/> })}
+                <div class="body" aria-busy=move || writing.get().to_string()>
+                    <For each=move || 0..count.get() key=|chunk| *chunk children=|chunk| view! { <ChunkView chunk/> }/>
+                    {move || (!tail.with(String::is_empty)).then(|| view! { <span class="tail">{tail.get()}</span> })}
+                    {move || writing.get().then(|| view! { <span class="caret" aria-hidden="true"></span> })}
+                    {move || empty().then(|| view! { <span class="soft">"The answer is empty."</span> })}
+                </div>
+    <noscript inner_html=NO_SCRIPT></noscript>
+                {move || record.get().map(|record| view! { <MethodPanel recorded=record.method.clone() method/> })}
+                {(!embedded).then(|| view! { <div class="share"><CopyLink/></div> })}
+                {move || record.get().filter(|_| !embedded).map(|record| view! { <ReceiptView record/> })}
+            </section>
+        }
 }
