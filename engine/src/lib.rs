@@ -1,9 +1,23 @@
 //! Sources and a prompt in, trace events and a record out.
 //! Knows no async runtime, no socket, and no file system beyond `load`.
 
+mod attention;
+mod detokenize;
 mod error;
+mod generate;
+pub mod inspect;
+mod layers;
+mod load;
+mod model;
 pub mod pipeline;
+mod preprocess;
+mod qwen2_5_omni;
 mod request;
+mod signals;
+mod sources;
 
+pub use candle_core::Device;
 pub use error::EngineError;
+pub use load::ModelFiles;
+pub use model::Model;
 pub use request::{Item, MediaItem, Outcome, RawScores, TraceOptions, TraceRequest};

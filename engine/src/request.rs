@@ -65,6 +65,8 @@ pub struct Outcome {
     pub derived_media: Vec<(String, Vec<u8>)>,
     /// The ids of the prompt, placeholders repeated.
     pub input_ids: Vec<u32>,
+    /// Per prompt position, the unit that owns it (index into `Record::units`), as in the layout.
+    pub unit_of: Vec<Option<u32>>,
     /// The ids that were generated, the end token included.
     pub generated_ids: Vec<u32>,
     /// Present when `TraceOptions::keep_scores`.
@@ -84,4 +86,14 @@ pub struct RawScores {
     pub attraw: Vec<f32>,
     /// `[T, P]`.
     pub attgrads: Vec<f32>,
+}
+
+impl RawScores {
+    /// Appends one step.
+    pub(crate) fn push(&mut self, step: &crate::signals::StepScores) {
+        self.steps += 1;
+        self.attmean.extend(&step.attmean);
+        self.attraw.extend(&step.attraw);
+        self.attgrads.extend(&step.attgrads);
+    }
 }

@@ -1,0 +1,149 @@
+//! The contract between the flow and a model family, and the one place that chooses the family.
+//! In: a model's files. Out: a [`Model`]: prompt assembly, encoders, and a session that generates with taps.
+
+use candle_core::{DType, Device, Tensor};
+use attribution::layout::Layout;
+use attribution::record::{SourceItem, SourceRole};
+use serde_json::Value;
+
+use crate::EngineError;
+use crate::load::ModelFiles;
+use crate::preprocess::Rgb;
+use crate::preprocess::mel::Mel;
+use crate::preprocess::patches::Patches;
+use crate::qwen2_5_omni::QwenOmni;
+use crate::signals::StepScores;
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) family: Box<dyn Family>,
+    pub(crate) tokenizer: tokenizers::Tokenizer,
+    /// Shown and recorded.
+    pub name: String,
+    /// Hash of the weights, for the record; empty where the caller does not set it.
+    pub hash: String,
+}
+
+impl Model {
+    /// Loads a model onto `device`: f32 on the CPU, bf16 elsewhere.
+    pub fn load(files: &ModelFiles, name: &str, device: &Device) -> Result<Self, EngineError> {
+        let config: Value = files.json("config.json")?;
+        let dtype = if device.is_cpu() { DType::F32 } else { DType::BF16 };
+        let mut tokenizer = files.tokenizer()?;
+        // A user's text never turns into special tokens, whatever it spells.
+        tokenizer.set_encode_special_tokens(true);
+        let architecture = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+        let family: Box<dyn Family> = match architecture {
+            "qwen2_5_omni" | "qwen2_5_omni_thinker" => {
+                Box::new(QwenOmni::load(files, config, tokenizer.clone(), dtype, device)?)
+            }
+            _ => {
+                return Err(EngineError::UnknownArchitecture {
+                    found: architecture.to_owned(),
+                    known: "qwen2_5_omni, qwen2_5_omni_thinker",
+                });
+            }
+        };
+        Ok(Self { family, tokenizer, name: name.to_owned(), hash: String::new() })
+    }
+}
+
+/// What a model family brings.
+pub(crate) trait Family: std::fmt::Debug + Send + Sync {
+    /// Which frames of a film of `frames` at `fps` the model sees; empty where it cannot see the film.
+    fn frame_indices(&self, frames: usize, fps: f64) -> Vec<usize>;
+
+    /// A frame of a film of which the model sees `frames` frames, in the size in which it sees it.
+    fn fit_frame(&self, frame: &Rgb, frames: usize) -> Result<Rgb, EngineError>;
+
+    /// Preprocesses the sources and lays the prompt out, ids and layout together.
+    /// `system`: a system message other than the family's own default.
+    fn assemble(&self, sources: Vec<DecodedSource>, system: Option<&str>) -> Result<Prompt, EngineError>;
+
+    /// Embeddings of encoder input `index` of the prompt: `[tokens, hidden]`; `None` where it has no token.
+    fn encode(
+        &self,
+        input: &EncoderInput,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Option<Tensor>, EngineError>;
+
+    /// The whole prompt's embeddings: text looked up, `encoded` inputs put in their places.
+    fn embed(&self, prompt: &Prompt, encoded: &[Option<Tensor>]) -> Result<Tensor, EngineError>;
+
+    /// Runs the prompt; `None` when `layer_done(done, total)` said stop.
+    fn begin<'a>(
+        &'a self,
+        prompt: &Prompt,
+        embeds: &Tensor,
+        max_new_tokens: usize,
+        layer_done: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Box<dyn Session + 'a>>, EngineError>;
+
+    /// Ids that end generation.
+    fn end_ids(&self) -> &[u32];
+
+    /// Longest prompt plus answer, in tokens.
+    fn max_positions(&self) -> usize;
+}
+
+/// One generation in progress.
+pub(crate) trait Session {
+    /// Logits of the next token, before any rule.
+    fn logits(&self) -> &[f32];
+    /// Every signal of this step, its token being `chosen`.
+    fn signals(&self, chosen: u32) -> Result<StepScores, EngineError>;
+    /// Feeds the chosen token; afterwards `logits` are those of the next.
+    fn advance(&mut self, chosen: u32) -> Result<(), EngineError>;
+}
+
+/// A source, decoded; a film's frames are fitted. Grids inside `item` are filled in by the family.
+#[derive(Debug)]
+pub(crate) enum DecodedSource {
+    Text { role: SourceRole, text: String },
+    Image { item: SourceItem, picture: Rgb },
+    Audio { item: SourceItem, sound: Sound, bin_secs: f64 },
+    Film { item: SourceItem, frames: Vec<Rgb>, duration_secs: f64, sound: Option<Sound> },
+}
+
+/// Mono sound.
+#[derive(Debug, Clone)]
+pub(crate) struct Sound {
+    pub(crate) samples: Vec<f32>,
+    pub(crate) rate_hz: u32,
+}
+
+/// An assembled prompt.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    /// Placeholders repeated.
+    pub(crate) ids: Vec<u32>,
+    /// What each of them is.
+    pub(crate) layout: Layout,
+    /// Rotary position of each: time, height, width.
+    pub(crate) positions: Vec<[u32; 3]>,
+    /// Position of the first generated token.
+    pub(crate) next_position: u32,
+    /// Where the embeddings come from, in order.
+    pub(crate) runs: Vec<Run>,
+    /// What the encoders read.
+    pub(crate) inputs: Vec<EncoderInput>,
+    /// Partial loss, as sentences.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A stretch of prompt positions whose embeddings have one origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// Looked up by id.
+    Text { count: usize },
+    /// Rows `first..first + count` of an encoder's output.
+    Encoded { input: usize, first: usize, count: usize },
+}
+
+/// What an encoder reads.
+#[derive(Debug)]
+pub(crate) enum EncoderInput {
+    Patches(Patches),
+    Mel(Mel),
+}

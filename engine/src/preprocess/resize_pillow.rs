@@ -1,0 +1,63 @@
+//! Bicubic resize with Pillow's fixed-point arithmetic, bit for bit.
+//! In: 8-bit RGB. Out: 8-bit RGB; the horizontal pass is rounded to 8 bits before the vertical one.
+
+use super::{Rgb, bicubic_weights};
+
+/// Fraction bits of a weight.
+const PRECISION: u32 = 22;
+
+/// Resizes as `PIL.Image.resize(size, BICUBIC)` does.
+pub(crate) fn resize_pillow(image: &Rgb, width_px: usize, height_px: usize) -> Rgb {
+    let wide = if width_px == image.width_px { image.clone() } else { horizontal(image, width_px) };
+    if height_px == wide.height_px { wide } else { vertical(&wide, height_px) }
+}
+
+/// Weights as Pillow stores them: scaled, rounded half away from zero.
+fn fixed_weights(input: usize, output: usize) -> Vec<(usize, Vec<i64>)> {
+    let fix = |weight: f64| {
+        let scaled = weight * f64::from(1u32 << PRECISION);
+        (if weight < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i64
+    };
+    bicubic_weights(input, output)
+        .into_iter()
+        .map(|(first, weights)| (first, weights.into_iter().map(fix).collect()))
+        .collect()
+}
+
+fn to_byte(sum: i64) -> u8 {
+    (sum >> PRECISION).clamp(0, 255) as u8
+}
+
+fn horizontal(image: &Rgb, width_px: usize) -> Rgb {
+    let weights = fixed_weights(image.width_px, width_px);
+    let mut data = Vec::with_capacity(image.height_px * width_px * 3);
+    for row in image.data.chunks_exact(image.width_px * 3) {
+        for (first, weights) in &weights {
+            let mut sums = [1i64 << (PRECISION - 1); 3];
+            for (pixel, &weight) in row[first * 3..].chunks_exact(3).zip(weights) {
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum += i64::from(value) * weight;
+                }
+            }
+            data.extend(sums.map(to_byte));
+        }
+    }
+    Rgb { width_px, height_px: image.height_px, data }
+}
+
+fn vertical(image: &Rgb, height_px: usize) -> Rgb {
+    let weights = fixed_weights(image.height_px, height_px);
+    let row_len = image.width_px * 3;
+    let mut data = Vec::with_capacity(height_px * row_len);
+    let mut sums = vec![0i64; row_len];
+    for (first, weights) in &weights {
+        sums.fill(1 << (PRECISION - 1));
+        for (row, &weight) in image.data[first * row_len..].chunks_exact(row_len).zip(weights) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += i64::from(value) * weight;
+            }
+        }
+        data.extend(sums.iter().map(|&sum| to_byte(sum)));
+    }
+    Rgb { width_px: image.width_px, height_px, data }
+}

@@ -1,0 +1,364 @@
+//! Qwen2.5-Omni's Thinker: text, pictures, sound and film in, text out.
+//! In: a model directory in the hub's form. Out: the [`Family`] that the flow drives.
+
+mod audio;
+mod config;
+mod decoder;
+mod positions;
+mod prompt;
+mod vision;
+
+use attribution::record::{Grid, SourceItem};
+use attribution::time::TimeBins;
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use self::audio::{AudioTower, token_count};
+use self::config::{PreprocessConfig, ThinkerConfig};
+use self::decoder::{Decoder, DecoderState, StepOutput};
+use self::positions::FilmTiming;
+use self::prompt::{DEFAULT_SYSTEM, FilmSound, Piece, PromptBuilder, TemplateIds};
+use self::vision::VisionTower;
+use crate::EngineError;
+use crate::load::ModelFiles;
+use crate::model::{DecodedSource, EncoderInput, Family, Prompt, Run, Session, Sound};
+use crate::preprocess::Rgb;
+use crate::preprocess::mel::{Mel, MelShape, log_mel};
+use crate::preprocess::patches::{PatchShape, cut_patches, smart_resize};
+use crate::preprocess::resample::resample;
+use crate::preprocess::resize_float::resize_float;
+use crate::preprocess::resize_pillow::resize_pillow;
+use crate::signals::StepScores;
+
+/// A loaded Thinker.
+#[derive(Debug)]
+pub(crate) struct QwenOmni {
+    decoder: Decoder,
+    vision: VisionTower,
+    audio: AudioTower,
+    config: ThinkerConfig,
+    preprocess: PreprocessConfig,
+    tokenizer: Tokenizer,
+    template: TemplateIds,
+    end_ids: Vec<u32>,
+    device: Device,
+}
+
+impl QwenOmni {
+    pub(crate) fn load(
+        files: &ModelFiles,
+        config: Value,
+        tokenizer: Tokenizer,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self, EngineError> {
+        let config = ThinkerConfig::from_value(files, config)?;
+        let preprocess: PreprocessConfig = files.json_or_default("preprocessor_config.json")?;
+        preprocess.check().map_err(|reason| files.failure("preprocessor_config.json", reason))?;
+        let named = |token: &str| {
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| files.failure("tokenizer.json", format!("the token {token} is missing")))
+        };
+        let template = TemplateIds {
+            im_start: named("<|im_start|>")?,
+            im_end: named("<|im_end|>")?,
+            vision_start: config.vision_start_token_id,
+            vision_end: config.vision_end_token_id,
+            audio_start: config.audio_start_token_id,
+            audio_end: config.audio_end_token_id,
+            image: config.image_token_index,
+            video: config.video_token_index,
+            audio: config.audio_token_index,
+        };
+        let mut end_ids = config.end_ids(files)?;
+        if end_ids.is_empty() {
+            end_ids.push(template.im_end);
+        }
+        let root = files.weights(dtype, device)?;
+        // The hub's files hold the Talker too and prefix the Thinker; a Thinker saved alone has no prefix.
+        let prefixed = root.contains_tensor("thinker.model.embed_tokens.weight");
+        let vb = if prefixed { root.pp("thinker") } else { root };
+        let weights = |error: candle_core::Error| files.failure("model.safetensors", error);
+        Ok(Self {
+            decoder: Decoder::load(&vb, &config).map_err(weights)?,
+            vision: VisionTower::load(&vb.pp("visual"), &config.vision_config).map_err(weights)?,
+            audio: AudioTower::load(&vb.pp("audio_tower"), &config.audio_config).map_err(weights)?,
+            config,
+            preprocess,
+            tokenizer,
+            template,
+            end_ids,
+            device: device.clone(),
+        })
+    }
+
+    fn patch_shape(&self) -> PatchShape {
+        let vision = &self.config.vision_config;
+        PatchShape {
+            side: vision.patch_size,
+            time: vision.temporal_patch_size,
+            merge: vision.spatial_merge_size,
+            mean: self.preprocess.image_mean,
+            std: self.preprocess.image_std,
+        }
+    }
+
+    /// Side of a merged cell, pixels.
+    fn cell_px(&self) -> usize {
+        self.config.vision_config.patch_size * self.config.vision_config.spatial_merge_size
+    }
+
+    /// `[rows, columns]` of merged cells.
+    fn cells(&self, grid: [usize; 3]) -> [usize; 2] {
+        let merge = self.config.vision_config.spatial_merge_size;
+        [grid[1] / merge, grid[2] / merge]
+    }
+
+    fn picture(&self, mut item: SourceItem, picture: &Rgb, inputs: &mut Vec<EncoderInput>) -> Result<Piece, EngineError> {
+        let limits = (self.preprocess.min_pixels as f64, self.preprocess.max_pixels as f64);
+        let (width, height) = self.fitting_size(picture, limits)?;
+        let patches = cut_patches(&[resize_pillow(picture, width, height)], &self.patch_shape());
+        let cells = self.cells(patches.grid);
+        if let SourceItem::Image { grid, .. } = &mut item {
+            *grid = Grid { rows: cells[0] as u32, cols: cells[1] as u32 };
+        }
+        inputs.push(EncoderInput::Patches(patches));
+        Ok(Piece::Image { item, input: inputs.len() - 1, cells })
+    }
+
+    fn film(
+        &self,
+        mut item: SourceItem,
+        frames: &[Rgb],
+        duration_secs: f64,
+        sound: Option<Sound>,
+        inputs: &mut Vec<EncoderInput>,
+    ) -> Result<Piece, EngineError> {
+        let patches = cut_patches(frames, &self.patch_shape());
+        let cells = self.cells(patches.grid);
+        if let SourceItem::Video { grid, .. } = &mut item {
+            *grid = Grid { rows: cells[0] as u32, cols: cells[1] as u32 };
+        }
+        let timing = FilmTiming {
+            cells,
+            slices: patches.grid[0],
+            secs_per_slice: (self.config.vision_config.temporal_patch_size as f64 / self.preprocess.fps) as f32,
+            positions_per_sec: self.config.position_id_per_seconds,
+            chunk_secs: self.config.seconds_per_chunk,
+        };
+        if timing.slices == 0 {
+            return Err(EngineError::Request("the film has no frame".to_owned()));
+        }
+        inputs.push(EncoderInput::Patches(patches));
+        let input = inputs.len() - 1;
+        let sound = sound.and_then(|sound| {
+            let mel = self.mel(&sound);
+            let tokens = token_count(mel.frames);
+            (tokens > 0).then(|| {
+                inputs.push(EncoderInput::Mel(mel));
+                FilmSound { input: inputs.len() - 1, tokens }
+            })
+        });
+        Ok(Piece::Film { item, input, timing, duration_secs, sound })
+    }
+
+    fn fitting_size(&self, picture: &Rgb, (min, max): (f64, f64)) -> Result<(usize, usize), EngineError> {
+        smart_resize(picture.width_px, picture.height_px, self.cell_px(), min, max).ok_or_else(|| {
+            EngineError::Request(format!(
+                "a picture of {} x {} pixels is too narrow: its sides may differ at most 200 times",
+                picture.width_px, picture.height_px
+            ))
+        })
+    }
+
+    fn mel(&self, sound: &Sound) -> Mel {
+        let p = &self.preprocess;
+        let samples = resample(&sound.samples, sound.rate_hz, p.sampling_rate);
+        log_mel(
+            &samples,
+            &MelShape {
+                bins: p.feature_size,
+                fft: p.n_fft,
+                hop: p.hop_length,
+                rate: p.sampling_rate,
+                window: p.chunk_length as usize * p.sampling_rate as usize,
+            },
+        )
+    }
+
+    fn sound(
+        &self,
+        item: SourceItem,
+        sound: &Sound,
+        bin_secs: f64,
+        inputs: &mut Vec<EncoderInput>,
+        warnings: &mut Vec<String>,
+    ) -> Piece {
+        let limit_secs = f64::from(self.preprocess.chunk_length);
+        let duration_secs = sound.samples.len() as f64 / f64::from(sound.rate_hz.max(1));
+        if duration_secs > limit_secs {
+            warnings.push(format!("Only the first {limit_secs} seconds of a sound of {duration_secs:.0} seconds were heard."));
+        }
+        let mel = self.mel(sound);
+        let tokens = token_count(mel.frames);
+        if tokens == 0 {
+            warnings.push("A sound is too short to be heard.".to_owned());
+        }
+        inputs.push(EncoderInput::Mel(mel));
+        let bins = TimeBins::uniform(duration_secs, bin_secs);
+        Piece::Audio { item, input: inputs.len() - 1, tokens, bins }
+    }
+}
+
+impl Family for QwenOmni {
+    fn frame_indices(&self, frames: usize, fps: f64) -> Vec<usize> {
+        let p = &self.preprocess;
+        let factor = self.config.vision_config.temporal_patch_size;
+        if frames == 0 || fps <= 0.0 {
+            return Vec::new();
+        }
+        // DIFFERENCE: the reference refuses films of a single frame; here it is shown twice.
+        if frames < factor {
+            return vec![0; factor];
+        }
+        let most = (p.max_frames as usize).min(frames) / factor * factor;
+        let wanted = (frames as f64 / fps * p.fps).max((p.min_frames as usize).next_multiple_of(factor) as f64);
+        let count = wanted.min(most as f64).min(frames as f64) as usize / factor * factor;
+        sample_evenly(frames, count)
+    }
+
+    fn fit_frame(&self, frame: &Rgb, frames: usize) -> Result<Rgb, EngineError> {
+        let p = &self.preprocess;
+        let time = self.config.vision_config.temporal_patch_size;
+        let share = p.video_total_pixels / frames.max(1) as f64 * time as f64;
+        let min_pixels = p.video_min_pixels as f64;
+        let max_pixels = (p.video_max_pixels as f64).min(share).max((min_pixels * 1.05).floor());
+        let (width, height) = self.fitting_size(frame, (min_pixels, max_pixels))?;
+        Ok(resize_float(frame, width, height))
+    }
+
+    fn assemble(&self, sources: Vec<DecodedSource>, system: Option<&str>) -> Result<Prompt, EngineError> {
+        let (mut inputs, mut warnings) = (Vec::new(), Vec::new());
+        let pieces = sources
+            .into_iter()
+            .map(|source| match source {
+                DecodedSource::Text { role, text } => Ok(Piece::Text { role, text }),
+                DecodedSource::Image { item, picture } => self.picture(item, &picture, &mut inputs),
+                DecodedSource::Audio { item, sound, bin_secs } => {
+                    Ok(self.sound(item, &sound, bin_secs, &mut inputs, &mut warnings))
+                }
+                DecodedSource::Film { item, frames, duration_secs, sound } => {
+                    self.film(item, &frames, duration_secs, sound, &mut inputs)
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        PromptBuilder::new(&self.tokenizer, self.template).build(
+            system.unwrap_or(DEFAULT_SYSTEM),
+            pieces,
+            inputs,
+            warnings,
+        )
+    }
+
+    fn encode(
+        &self,
+        input: &EncoderInput,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Option<Tensor>, EngineError> {
+        Ok(match input {
+            EncoderInput::Patches(patches) => Some(self.vision.encode(patches, &self.device, progress)?),
+            EncoderInput::Mel(mel) => {
+                let embeds = self.audio.encode(mel, &self.device)?;
+                progress(1, 1);
+                embeds
+            }
+        })
+    }
+
+    fn embed(&self, prompt: &Prompt, encoded: &[Option<Tensor>]) -> Result<Tensor, EngineError> {
+        let looked_up = self.decoder.embed(&prompt.ids)?;
+        let mut parts = Vec::new();
+        let mut at = 0;
+        for run in &prompt.runs {
+            match *run {
+                Run::Text { count } if count > 0 => {
+                    parts.push(looked_up.narrow(0, at, count)?);
+                    at += count;
+                }
+                Run::Encoded { input, first, count } if count > 0 => {
+                    let embeds = encoded.get(input).and_then(Option::as_ref).ok_or_else(|| {
+                        candle_core::Error::Msg(format!("encoder input {input} has no embeddings"))
+                    })?;
+                    parts.push(embeds.narrow(0, first, count)?);
+                    at += count;
+                }
+                _ => {}
+            }
+        }
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    fn begin<'a>(
+        &'a self,
+        prompt: &Prompt,
+        embeds: &Tensor,
+        max_new_tokens: usize,
+        layer_done: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Box<dyn Session + 'a>>, EngineError> {
+        let capacity = prompt.ids.len() + max_new_tokens;
+        let started = self.decoder.prefill(embeds, &prompt.positions, capacity, layer_done)?;
+        Ok(started.map(|(state, output)| -> Box<dyn Session + 'a> {
+            Box::new(QwenSession { decoder: &self.decoder, state, output, position: prompt.next_position })
+        }))
+    }
+
+    fn end_ids(&self) -> &[u32] {
+        &self.end_ids
+    }
+
+    fn max_positions(&self) -> usize {
+        self.config.text_config.max_positions()
+    }
+}
+
+/// `count` of `0..total`, evenly from first to last, halves rounded to even, in single precision as torch's `linspace`.
+fn sample_evenly(total: usize, count: usize) -> Vec<usize> {
+    if count < 2 {
+        return vec![0; count];
+    }
+    let last = (total - 1) as f32;
+    let step = last / (count - 1) as f32;
+    // torch walks the second half back from the end.
+    (0..count)
+        .map(|i| {
+            let at = if i < count / 2 { step * i as f32 } else { last - step * (count - 1 - i) as f32 };
+            (at.round_ties_even() as usize).min(total - 1)
+        })
+        .collect()
+}
+
+/// One generation of a Thinker.
+struct QwenSession<'a> {
+    decoder: &'a Decoder,
+    state: DecoderState,
+    output: StepOutput,
+    position: u32,
+}
+
+impl Session for QwenSession<'_> {
+    fn logits(&self) -> &[f32] {
+        &self.output.logits
+    }
+
+    fn signals(&self, chosen: u32) -> Result<StepScores, EngineError> {
+        Ok(self.decoder.signals(&self.state, &self.output, chosen)?)
+    }
+
+    fn advance(&mut self, chosen: u32) -> Result<(), EngineError> {
+        self.output = self.decoder.step(&mut self.state, chosen, self.position)?;
+        self.position += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! TMRoPE: time, height and width of every prompt token, built forward piece by piece.
+//! In: the pieces as the prompt is assembled. Out: positions, and the position of the first generated token.
+//!
+//! Reference: transformers 5.23.0 `modeling_qwen2_5_omni.py`, `get_rope_index`.
+
+use super::decoder::Position;
+
+/// Positions of the prompt so far.
+#[derive(Debug, Default)]
+pub(crate) struct PositionCursor {
+    positions: Vec<Position>,
+    next: u32,
+    highest: Option<u32>,
+}
+
+/// A stretch of a film as the model reads it: all pictures of a stretch, then all its sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FilmStretch {
+    /// Merged cells `first..end` of the film's pictures, slice by slice.
+    Pictures {
+        /// First cell.
+        first: usize,
+        /// One past the last.
+        end: usize,
+    },
+    /// Tokens `first..end` of the film's sound.
+    Sound {
+        /// First token.
+        first: usize,
+        /// One past the last.
+        end: usize,
+    },
+}
+
+/// How a film is placed in time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FilmTiming {
+    /// Merged cells per temporal slice: rows, columns.
+    pub(crate) cells: [usize; 2],
+    /// Temporal slices.
+    pub(crate) slices: usize,
+    /// Seconds from one slice to the next.
+    pub(crate) secs_per_slice: f32,
+    /// Position units per second.
+    pub(crate) positions_per_sec: f32,
+    /// Seconds of one interleaved stretch.
+    pub(crate) chunk_secs: f32,
+}
+
+impl FilmTiming {
+    /// Position of a slice, relative to the film's begin: truncated, in single precision as the reference does.
+    fn slice_offset(&self, slice: usize) -> u32 {
+        (slice as f32 * self.secs_per_slice * self.positions_per_sec) as u32
+    }
+
+    /// Stretches of pictures and sound in reading order.
+    pub(crate) fn interleave(&self, sound_tokens: usize) -> Vec<FilmStretch> {
+        let per_slice = self.cells[0] * self.cells[1];
+        let unit = f64::from((self.positions_per_sec * self.chunk_secs) as u32);
+        // The reference cuts by the untruncated time; it and the truncated one differ in no cut, as cuts are whole.
+        let time_of_cell = |cell: usize| {
+            (cell / per_slice.max(1)) as f64
+                * f64::from(self.secs_per_slice)
+                * f64::from(self.positions_per_sec)
+        };
+        let pictures = cut_at(per_slice * self.slices, unit, time_of_cell);
+        let sounds = cut_at(sound_tokens, unit, |token| token as f64);
+        let mut stretches = Vec::new();
+        for index in 0..pictures.len().max(sounds.len()) {
+            if let Some(&(first, end)) = pictures.get(index) {
+                stretches.push(FilmStretch::Pictures { first, end });
+            }
+            if let Some(&(first, end)) = sounds.get(index) {
+                stretches.push(FilmStretch::Sound { first, end });
+            }
+        }
+        stretches
+    }
+}
+
+/// Cuts `0..count` where `time` reaches the next multiple of `unit`; a jump over several multiples counts as one.
+fn cut_at(count: usize, unit: f64, time: impl Fn(usize) -> f64) -> Vec<(usize, usize)> {
+    let mut cuts = Vec::new();
+    let mut start = 0;
+    for index in 0..count {
+        if time(index) >= (cuts.len() + 1) as f64 * unit {
+            cuts.push((start, index));
+            start = index;
+        }
+    }
+    cuts.push((start, count));
+    cuts.retain(|(start, end)| start < end);
+    cuts
+}
+
+impl PositionCursor {
+    /// Text, special tokens, sound: one step per token.
+    pub(crate) fn line(&mut self, count: usize) {
+        self.place((0..count as u32).map(|offset| [offset; 3]), self.next);
+    }
+
+    /// A picture of `rows` x `cols` merged cells.
+    pub(crate) fn picture(&mut self, rows: usize, cols: usize) {
+        let cells = (0..rows as u32).flat_map(|row| (0..cols as u32).map(move |col| [0, row, col]));
+        self.place(cells, self.next);
+    }
+
+    /// A film without sound.
+    pub(crate) fn film(&mut self, timing: &FilmTiming) {
+        let count = timing.slices * timing.cells[0] * timing.cells[1];
+        self.place((0..count).map(|cell| cell_offset(timing, cell)), self.next);
+    }
+
+    /// Two tokens that share one position (the marks around a film with sound).
+    pub(crate) fn pair(&mut self) {
+        self.place([[0; 3], [0; 3]].into_iter(), self.next);
+    }
+
+    /// A film with its sound: both start at the same position.
+    pub(crate) fn film_with_sound(&mut self, timing: &FilmTiming, stretches: &[FilmStretch]) {
+        let base = self.next;
+        for stretch in stretches {
+            match *stretch {
+                FilmStretch::Pictures { first, end } => {
+                    self.place((first..end).map(|cell| cell_offset(timing, cell)), base);
+                }
+                FilmStretch::Sound { first, end } => {
+                    self.place((first..end).map(|token| [token as u32; 3]), base);
+                }
+            }
+        }
+    }
+
+    /// The next piece starts after the largest position of the piece before it, whatever stood earlier.
+    fn place(&mut self, offsets: impl Iterator<Item = Position>, base: u32) {
+        let before = self.positions.len();
+        self.positions.extend(offsets.map(|offset| offset.map(|axis| base + axis)));
+        if let Some(&last) = self.positions[before..].iter().flatten().max() {
+            self.next = last + 1;
+            self.highest = self.highest.max(Some(last));
+        }
+    }
+
+    /// All positions, and the position of the first generated token.
+    pub(crate) fn finish(self) -> (Vec<Position>, u32) {
+        (self.positions, self.highest.map_or(0, |highest| highest + 1))
+    }
+}
+
+fn cell_offset(timing: &FilmTiming, cell: usize) -> Position {
+    let [rows, cols] = timing.cells;
+    let within = cell % (rows * cols).max(1);
+    let slice = cell / (rows * cols).max(1);
+    [timing.slice_offset(slice), (within / cols.max(1)) as u32, (within % cols.max(1)) as u32]
+}
