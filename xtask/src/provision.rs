@@ -10,6 +10,7 @@ use crate::shell;
 /// What both commands need: a C++ compiler (openh264), the wasm target, node packages (wasm-opt).
 pub fn for_build() -> Result<()> {
     debian("g++", "g++", "it compiles the H.264 decoder")?;
+    debian("nasm", "nasm", "it assembles the decoder's fast paths")?;
     if !shell::has("npm") {
         debian("npm", "npm", "it brings wasm-opt, which makes the page small")?;
     }
