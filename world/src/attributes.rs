@@ -169,7 +169,11 @@ impl Look {
     /// `a red star`, `an orange ring`.
     #[must_use]
     pub fn with_article(self) -> String {
-        let article = if self.colour == Colour::Orange { "an" } else { "a" };
+        let article = if self.colour == Colour::Orange {
+            "an"
+        } else {
+            "a"
+        };
         format!("{article} {}", self.name())
     }
 }
@@ -184,7 +188,12 @@ mod tests {
             for colour in Colour::ALL {
                 let look = Look { shape, colour };
                 let vowel = look.name().starts_with(['a', 'e', 'i', 'o', 'u']);
-                assert_eq!(look.with_article().starts_with("an "), vowel, "{}", look.name());
+                assert_eq!(
+                    look.with_article().starts_with("an "),
+                    vowel,
+                    "{}",
+                    look.name()
+                );
             }
         }
     }

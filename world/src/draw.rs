@@ -121,7 +121,10 @@ impl Draw {
     /// A voice; in `Heldout` samples half of the time one that training never hears, elsewhere one that it knows.
     pub(crate) fn voice(&mut self, rng: &mut Rng) -> Voice {
         let wanted = self.split == Split::Heldout && rng.chance(0.5);
-        let able: Vec<Voice> = VOICES.into_iter().filter(|voice| voice.held_out == wanted).collect();
+        let able: Vec<Voice> = VOICES
+            .into_iter()
+            .filter(|voice| voice.held_out == wanted)
+            .collect();
         self.held_out |= wanted && !able.is_empty();
         rng.choose(&able).copied().unwrap_or(VOICES[0])
     }
@@ -146,8 +149,10 @@ impl Draw {
 
 #[cfg(test)]
 mod tests {
-    use super::{deed_is_held_out, look_is_held_out, succession_is_held_out};
+    use super::{Draw, deed_is_held_out, look_is_held_out, succession_is_held_out};
+    use crate::Split;
     use crate::attributes::{Colour, Look, Shape};
+    use crate::rng::Rng;
 
     #[test]
     fn one_combination_in_eight_or_twelve_is_held_out() {
@@ -165,6 +170,20 @@ mod tests {
         for previous in 0..12 {
             let held = (0..12).filter(|&n| succession_is_held_out(previous, n));
             assert_eq!(held.count(), 1);
+        }
+    }
+
+    #[test]
+    fn held_out_voices_speak_in_held_out_samples_alone() {
+        let rng = &mut Rng::new(1);
+        for split in Split::ALL {
+            let held_out = (0..200)
+                .filter(|_| Draw::new(split).voice(rng).held_out)
+                .count();
+            match split {
+                Split::Heldout => assert!((60..140).contains(&held_out), "{held_out}"),
+                _ => assert_eq!(held_out, 0, "{split:?}"),
+            }
         }
     }
 }

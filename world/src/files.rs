@@ -1,8 +1,8 @@
 //! A sample as files: `sample.json` in the package's sample form, its media, and `truth.json` with the exact sources.
 
+use crate::Task;
 use crate::WorldError;
 use crate::sample::{Block, FILM_FPS, Film, Picture, SOUND_RATE_HZ, Sample, Sentence, Sound};
-use crate::Task;
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
@@ -110,7 +110,10 @@ pub fn write_sample(sample: &Sample, dir: &Path) -> Result<(), WorldError> {
         ("sample.json", rendered.sample_json.as_bytes()),
         ("truth.json", rendered.truth_json.as_bytes()),
     ];
-    let media = rendered.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let media = rendered
+        .files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     for (name, bytes) in texts.into_iter().chain(media) {
         let path = dir.join(name);
         std::fs::write(&path, bytes).map_err(failed(&path))?;
@@ -123,7 +126,11 @@ pub fn write_sample(sample: &Sample, dir: &Path) -> Result<(), WorldError> {
 /// # Errors
 /// [`WorldError::Media`] where the encoder refuses.
 pub fn png(picture: &Picture) -> Result<Vec<u8>, WorldError> {
-    Ok(media::encode::png(picture.width, picture.height, &picture.rgb)?)
+    Ok(media::encode::png(
+        picture.width,
+        picture.height,
+        &picture.rgb,
+    )?)
 }
 
 /// The sound as a WAV file of 16-bit samples.
@@ -141,7 +148,13 @@ pub fn wav(sound: &Sound) -> Result<Vec<u8>, WorldError> {
 pub fn mp4(film: &Film) -> Result<Vec<u8>, WorldError> {
     let frames: Vec<&[u8]> = film.frames.iter().map(Vec::as_slice).collect();
     let sound = Some((film.sound.samples.as_slice(), SOUND_RATE_HZ));
-    Ok(media::encode::film(&frames, film.width, film.height, FILM_FPS, sound)?)
+    Ok(media::encode::film(
+        &frames,
+        film.width,
+        film.height,
+        FILM_FPS,
+        sound,
+    )?)
 }
 
 /// The package's word for what a task is about.

@@ -50,7 +50,10 @@ impl FromStr for Perception {
 /// # Errors
 /// [`WorldError::Unspeakable`] where the word bank lacks a word of the vocabulary, which the crate's tests rule out.
 pub fn perceive(kind: Perception, seed: u64, split: Split) -> Result<Block, WorldError> {
-    let mut rng = Rng::keyed(seed, &format!("{}/perception-{}", split.name(), kind.name()));
+    let mut rng = Rng::keyed(
+        seed,
+        &format!("{}/perception-{}", split.name(), kind.name()),
+    );
     let rng = &mut rng;
     let draw = &mut Draw::new(split);
     Ok(match kind {
@@ -58,7 +61,11 @@ pub fn perceive(kind: Perception, seed: u64, split: Split) -> Result<Block, Worl
             let mut quadrants = Quadrant::ALL;
             rng.shuffle(&mut quadrants);
             let count = rng.between(1, 4);
-            let looks: Vec<_> = quadrants.into_iter().take(count).map(|q| (draw.look(rng), q)).collect();
+            let looks: Vec<_> = quadrants
+                .into_iter()
+                .take(count)
+                .map(|q| (draw.look(rng), q))
+                .collect();
             Block::Image(picture::draw(&looks, rng))
         }
         Perception::Event => Block::Audio(events(rng)),

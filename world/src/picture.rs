@@ -47,10 +47,8 @@ impl Canvas {
         let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
         for y in 0..height {
             for x in 0..width {
-                let frame = x < FRAME_PX
-                    || y < FRAME_PX
-                    || x >= width - FRAME_PX
-                    || y >= height - FRAME_PX;
+                let frame =
+                    x < FRAME_PX || y < FRAME_PX || x >= width - FRAME_PX || y >= height - FRAME_PX;
                 rgb.extend_from_slice(if frame { &[40, 40, 44] } else { &ground });
             }
         }

@@ -141,7 +141,10 @@ mod tests {
         assert_eq!(first, (0..4).map(|_| b.next_u64()).collect::<Vec<_>>());
         // The published first outputs of xoshiro256** seeded by splitmix64(0).
         assert_eq!(first[0], 0x99EC_5F36_CB75_F2B4);
-        assert_ne!(first, (0..4).map(|_| Rng::new(1).next_u64()).collect::<Vec<_>>());
+        assert_ne!(
+            first,
+            (0..4).map(|_| Rng::new(1).next_u64()).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -164,6 +167,9 @@ mod tests {
         let xs: Vec<f64> = (0..20_000).map(|_| rng.normal()).collect();
         let mean = xs.iter().sum::<f64>() / 20_000.0;
         let var = xs.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 20_000.0;
-        assert!(mean.abs() < 0.03 && (var - 1.0).abs() < 0.05, "{mean} {var}");
+        assert!(
+            mean.abs() < 0.03 && (var - 1.0).abs() < 0.05,
+            "{mean} {var}"
+        );
     }
 }

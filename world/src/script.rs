@@ -74,7 +74,13 @@ impl Script {
     ///
     /// Options begin with a space, so that ` (`, letter and word are the same tokens here and in the answer; the answer says the
     /// word first and the letter last, so that the letter can be looked up from the word.
-    pub(crate) fn ask(&mut self, question: &str, options: &Options, conclusion: &str, support: Support) {
+    pub(crate) fn ask(
+        &mut self,
+        question: &str,
+        options: &Options,
+        conclusion: &str,
+        support: Support,
+    ) {
         self.line(question);
         let mut chosen = 0;
         for (k, text) in options.texts.iter().enumerate() {
@@ -85,7 +91,10 @@ impl Script {
         }
         self.say(conclusion, support);
         let (word, letter) = (&options.texts[options.right], letter(options.right));
-        self.say(format!("So the answer is {word} ({letter})."), Support::text(chosen));
+        self.say(
+            format!("So the answer is {word} ({letter})."),
+            Support::text(chosen),
+        );
         self.option_letter = Some(letter);
     }
 }
@@ -108,7 +117,11 @@ pub(crate) fn wording<'a>(wordings: &[&'a str], rng: &mut Rng) -> &'a str {
 }
 
 /// The names of looks that stand as wrong options: those given, then random ones that training may show.
-pub(crate) fn wrong_looks(given: &[Look], rng: &mut Rng, draw: &mut crate::draw::Draw) -> Vec<String> {
+pub(crate) fn wrong_looks(
+    given: &[Look],
+    rng: &mut Rng,
+    draw: &mut crate::draw::Draw,
+) -> Vec<String> {
     let mut names: Vec<String> = given.iter().map(|look| look.name()).collect();
     rng.shuffle(&mut names);
     names.extend((0..4).map(|_| draw.look(rng).name()));

@@ -42,6 +42,10 @@ mod tests {
         assert_eq!(words.len(), 35);
         let distinct: BTreeSet<String> = words.iter().map(|w| w.to_lowercase()).collect();
         assert_eq!(distinct.len(), words.len());
-        assert!(words.iter().all(|w| w.bytes().all(|b| b.is_ascii_alphabetic())));
+        assert!(
+            words
+                .iter()
+                .all(|w| w.bytes().all(|b| b.is_ascii_alphabetic()))
+        );
     }
 }

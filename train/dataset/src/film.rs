@@ -25,7 +25,18 @@ pub(crate) fn seen(film: &Film) -> Result<Seen> {
         "the decoded film differs from the drawn one: {info:?}"
     );
     let indices = sampled_frames(info.frame_count, info.fps);
-    let frames = opened.frames(&indices)?.into_iter().map(|picture| picture.rgb).collect();
-    let samples = opened.sound()?.map(|sound| sound.samples).unwrap_or_default();
-    Ok(Seen { frames, indices, samples })
+    let frames = opened
+        .frames(&indices)?
+        .into_iter()
+        .map(|picture| picture.rgb)
+        .collect();
+    let samples = opened
+        .sound()?
+        .map(|sound| sound.samples)
+        .unwrap_or_default();
+    Ok(Seen {
+        frames,
+        indices,
+        samples,
+    })
 }

@@ -182,3 +182,66 @@ fn segments(sound: &Sound) -> Value {
         .map(|s| json!([s.start_secs, s.end_secs, s.label]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Shard;
+    use serde_json::Value;
+    use world::sample::Block;
+    use world::{Split, Task, generate};
+
+    #[test]
+    fn every_block_lies_where_the_line_says() {
+        let prefix = std::env::temp_dir().join(format!("omnitrace-shard-{}", std::process::id()));
+        let path = |extension: &str| prefix.with_extension(extension);
+        for task in Task::ALL {
+            let samples: Vec<_> = (0..3)
+                .map(|seed| generate(task, seed, Split::Train).expect("a sample"))
+                .collect();
+            let mut shard = Shard::create(&prefix).expect("files");
+            for sample in &samples {
+                shard.write_sample(sample).expect("a line");
+            }
+            shard.finish().expect("an end");
+            let bin = std::fs::read(path("bin")).expect("pixels");
+            let text = std::fs::read_to_string(path("jsonl")).expect("lines");
+            let mut at = 0;
+            for (line, sample) in text.lines().zip(&samples) {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!(line["answer_text"], sample.answer_text());
+                let blocks = line["blocks"].as_array().expect("blocks");
+                assert_eq!(blocks.len(), sample.blocks.len());
+                for (written, block) in blocks.iter().zip(&sample.blocks) {
+                    let number = |key: &str| written[key].as_u64().expect("a number") as usize;
+                    match block {
+                        Block::Text(text) => assert_eq!(written["text"], text.as_str()),
+                        Block::Image(picture) => {
+                            let offset = number("offset");
+                            assert_eq!((offset, number("w")), (at, picture.width as usize));
+                            at += number("h") * number("w") * 3;
+                            assert!(bin[offset..at] == picture.rgb);
+                        }
+                        Block::Audio(sound) => {
+                            assert_eq!((number("offset"), number("n")), (at, sound.samples.len()));
+                            at += number("n") * 2;
+                        }
+                        Block::Video(film) => {
+                            assert_eq!(number("offset"), at);
+                            assert_eq!(number("frames") * 4, film.frames.len());
+                            at += number("frames") * number("h") * number("w") * 3;
+                            assert_eq!(
+                                (number("audio_offset"), number("audio_n")),
+                                (at, film.sound.samples.len())
+                            );
+                            at += number("audio_n") * 2;
+                        }
+                    }
+                }
+            }
+            assert_eq!((at, text.lines().count()), (bin.len(), 3), "{task}");
+        }
+        for extension in ["bin", "jsonl"] {
+            std::fs::remove_file(path(extension)).expect("removal");
+        }
+    }
+}

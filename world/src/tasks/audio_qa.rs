@@ -22,17 +22,31 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             _ if k + 1 == count => "The last sound is",
             _ => "Then there is",
         };
-        script.say(format!("{opening} {}.", event.with_article()), Support::time(start, end));
+        script.say(
+            format!("{opening} {}.", event.with_article()),
+            Support::time(start, end),
+        );
     }
     let last = count - 1;
     let (answer, question, conclusion) = match rng.below(4) {
         0 => {
-            let asked = wording(&["Which sound comes first?", "What is the first sound?"], rng);
-            (0, asked.to_owned(), format!("So the first sound is {}.", events[0].with_article()))
+            let asked = wording(
+                &["Which sound comes first?", "What is the first sound?"],
+                rng,
+            );
+            (
+                0,
+                asked.to_owned(),
+                format!("So the first sound is {}.", events[0].with_article()),
+            )
         }
         1 => {
             let asked = wording(&["Which sound comes last?", "What is the last sound?"], rng);
-            (last, asked.to_owned(), format!("So the last sound is {}.", events[last].with_article()))
+            (
+                last,
+                asked.to_owned(),
+                format!("So the last sound is {}.", events[last].with_article()),
+            )
         }
         kind => {
             let (word, answer, key) = if kind == 2 {
@@ -49,17 +63,29 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
                 format!("What do you hear right {word} the {key}?")
             };
             let found = events[answer].with_article();
-            (answer, asked, format!("So right {word} the {key} there is {found}."))
+            (
+                answer,
+                asked,
+                format!("So right {word} the {key} there is {found}."),
+            )
         }
     };
     // One wrong option is heard as well, so that hearing alone does not tell; the other may not be.
-    let mut wrong: Vec<Event> = events.iter().copied().filter(|&e| e != events[answer]).collect();
+    let mut wrong: Vec<Event> = events
+        .iter()
+        .copied()
+        .filter(|&e| e != events[answer])
+        .collect();
     rng.shuffle(&mut wrong);
     wrong.truncate(1);
     let mut any = Event::ALL;
     rng.shuffle(&mut any);
     wrong.extend(any);
-    let options = Options::new(events[answer].name(), wrong.into_iter().map(|e| e.name().to_owned()), rng);
+    let options = Options::new(
+        events[answer].name(),
+        wrong.into_iter().map(|e| e.name().to_owned()),
+        rng,
+    );
     let (start, end) = spans[answer];
     script.ask(&question, &options, &conclusion, Support::time(start, end));
 }

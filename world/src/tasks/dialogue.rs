@@ -42,7 +42,11 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
         turns.push(Turn::Picture);
     }
     while turns.len() < count {
-        turns.push(if rng.chance(0.5) { Turn::Chat } else { Turn::Fact });
+        turns.push(if rng.chance(0.5) {
+            Turn::Chat
+        } else {
+            Turn::Fact
+        });
     }
     rng.shuffle(&mut turns);
     for turn in turns {
@@ -50,7 +54,10 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             Turn::Fact => {
                 let fact = draw.fact(rng);
                 let unit = script.line(&format!("{}: I {}.", fact.name, fact.deed()));
-                script.say(format!("{} {}.", fact.name, fact.deed()), Support::text(unit));
+                script.say(
+                    format!("{} {}.", fact.name, fact.deed()),
+                    Support::text(unit),
+                );
             }
             Turn::Chat => {
                 let name = NAMES[rng.below(NAMES.len())];
@@ -62,7 +69,10 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
                 let look = draw.look(rng);
                 let quadrant = Quadrant::ALL[rng.below(4)];
                 let picture = picture::draw(&[(look, quadrant)], rng);
-                let rect = picture.objects.first().map_or([0.0, 0.0, 1.0, 1.0], |o| o.rect);
+                let rect = picture
+                    .objects
+                    .first()
+                    .map_or([0.0, 0.0, 1.0, 1.0], |o| o.rect);
                 let image = script.image(picture);
                 script.say(
                     format!("{name} shared a picture of {}.", look.with_article()),

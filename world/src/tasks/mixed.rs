@@ -29,7 +29,10 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> Resu
 fn text(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let fact = draw.fact(rng);
     let unit = script.line(&format!("{}: I {}.", fact.name, fact.deed()));
-    script.say(format!("{} {}.", fact.name, fact.deed()), Support::text(unit));
+    script.say(
+        format!("{} {}.", fact.name, fact.deed()),
+        Support::text(unit),
+    );
 }
 
 fn image(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
@@ -45,9 +48,17 @@ fn image(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let rects: Vec<[f64; 4]> = picture.objects.iter().map(|o| o.rect).collect();
     let image = script.image(picture);
     for (k, ((look, quadrant), rect)) in chosen.into_iter().zip(rects).enumerate() {
-        let opening = if k == 0 { "The picture shows" } else { "It also shows" };
+        let opening = if k == 0 {
+            "The picture shows"
+        } else {
+            "It also shows"
+        };
         script.say(
-            format!("{opening} {} at the {}.", look.with_article(), quadrant.name()),
+            format!(
+                "{opening} {} at the {}.",
+                look.with_article(),
+                quadrant.name()
+            ),
             Support::image(image, rect),
         );
     }
@@ -73,8 +84,19 @@ fn events(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let (sound, spans) = track::of_events(&events, rng);
     script.audio(sound);
     for (k, (event, (start, end))) in events.into_iter().zip(spans).enumerate() {
-        let opening = if k == 0 { "The first sound is" } else { "The last sound is" };
-        let opening = if count == 1 { "The only sound is" } else { opening };
-        script.say(format!("{opening} {}.", event.with_article()), Support::time(start, end));
+        let opening = if k == 0 {
+            "The first sound is"
+        } else {
+            "The last sound is"
+        };
+        let opening = if count == 1 {
+            "The only sound is"
+        } else {
+            opening
+        };
+        script.say(
+            format!("{opening} {}.", event.with_article()),
+            Support::time(start, end),
+        );
     }
 }

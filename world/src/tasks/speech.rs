@@ -31,7 +31,11 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> Resu
         let fact = draw.fact(rng);
         let speed = rng.range_f64(0.95, 1.3);
         let (start, end) = track.fact(fact, voice, speed, rng)?;
-        let opening = if k == 0 { "The speaker says that" } else { "Then" };
+        let opening = if k == 0 {
+            "The speaker says that"
+        } else {
+            "Then"
+        };
         let sentence = format!("{opening} {} {}.", fact.name, fact.deed());
         sentences.push((sentence, Support::time(start, end)));
     }

@@ -39,10 +39,23 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let noisy = rng.choose(&with_sound).copied().unwrap_or(0);
     let kind = rng.below(10);
     if let (3.., Some((event, (start, end)))) = (kind, heard[noisy]) {
-        ask_about_both(script, draw, rng, &scenes, noisy, event, [start, end], kind < 7);
+        ask_about_both(
+            script,
+            draw,
+            rng,
+            &scenes,
+            noisy,
+            event,
+            [start, end],
+            kind < 7,
+        );
         return;
     }
-    let (k, when) = if rng.chance(0.5) { (0, "first") } else { (last, "last") };
+    let (k, when) = if rng.chance(0.5) {
+        (0, "first")
+    } else {
+        (last, "last")
+    };
     let asked = match rng.below(2) {
         0 => format!("What is shown {when}?"),
         _ => format!("Which object comes {when}?"),
@@ -51,7 +64,12 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let wrong = wrong_looks(&others(&scenes, k), rng, draw);
     let options = Options::new(&look.name(), wrong, rng);
     let support = Support::time(scenes[k].start_secs, scenes[k].end_secs);
-    script.ask(&asked, &options, &format!("So {} is shown {when}.", look.with_article()), support);
+    script.ask(
+        &asked,
+        &options,
+        &format!("So {} is shown {when}.", look.with_article()),
+        support,
+    );
 }
 
 /// A question whose key is in one of the two tracks and whose answer is in the other.
@@ -74,7 +92,10 @@ fn ask_about_both(
         let asked = format!("{} the {name} is heard?", wording(&wordings, rng));
         let wrong = wrong_looks(&others(scenes, scene), rng, draw);
         let options = Options::new(&look.name(), wrong, rng);
-        let conclusion = format!("So when the {name} is heard there is {}.", look.with_article());
+        let conclusion = format!(
+            "So when the {name} is heard there is {}.",
+            look.with_article()
+        );
         script.ask(&asked, &options, &conclusion, support);
     } else {
         let what = look.name();
@@ -83,7 +104,10 @@ fn ask_about_both(
         let mut any = Event::ALL;
         rng.shuffle(&mut any);
         let options = Options::new(name, any.map(|e| e.name().to_owned()), rng);
-        let conclusion = format!("So while the {what} is shown there is {}.", event.with_article());
+        let conclusion = format!(
+            "So while the {what} is shown there is {}.",
+            event.with_article()
+        );
         script.ask(&asked, &options, &conclusion, support);
     }
 }
@@ -91,7 +115,12 @@ fn ask_about_both(
 /// The looks of the other scenes: two at most, so that one wrong option may be new.
 fn others(scenes: &[Scene], scene: usize) -> Vec<Look> {
     let other = |&(k, _): &(usize, &Scene)| k != scene;
-    scenes.iter().enumerate().filter(other).map(|(_, s)| s.look).collect()
+    scenes
+        .iter()
+        .enumerate()
+        .filter(other)
+        .map(|(_, s)| s.look)
+        .collect()
 }
 
 /// Two to four scenes of 2 to 4 s, 6 to 12 s in all; no look occurs twice, and neighbours differ in shape and colour.
@@ -127,7 +156,11 @@ fn scenes(draw: &mut Draw, rng: &mut Rng) -> Vec<Scene> {
 }
 
 /// At least one and at most three scenes have a sound, which lies wholly within its scene.
-fn soundtrack(scenes: &[Scene], draw: &mut Draw, rng: &mut Rng) -> (crate::sample::Sound, Vec<Heard>) {
+fn soundtrack(
+    scenes: &[Scene],
+    draw: &mut Draw,
+    rng: &mut Rng,
+) -> (crate::sample::Sound, Vec<Heard>) {
     let mut order: Vec<usize> = (0..scenes.len()).collect();
     rng.shuffle(&mut order);
     let count = rng.between(1, scenes.len().min(3));
@@ -138,7 +171,9 @@ fn soundtrack(scenes: &[Scene], draw: &mut Draw, rng: &mut Rng) -> (crate::sampl
     let mut heard = vec![None; scenes.len()];
     for (scene, event) in noisy.into_iter().zip(events) {
         let Scene {
-            start_secs, end_secs, ..
+            start_secs,
+            end_secs,
+            ..
         } = scenes[scene];
         let length = rng.range_f64(0.8, 1.3);
         let from = rng.range_f64(start_secs + 0.15, end_secs - 0.15 - length);

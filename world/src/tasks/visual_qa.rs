@@ -43,8 +43,17 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             let mut any = Colour::ALL;
             rng.shuffle(&mut any);
             wrong.extend(any);
-            let options = Options::new(colour.name(), wrong.into_iter().map(|c| c.name().to_owned()), rng);
-            script.ask(&question, &options, &format!("So the {shape} is {}.", colour.name()), support);
+            let options = Options::new(
+                colour.name(),
+                wrong.into_iter().map(|c| c.name().to_owned()),
+                rng,
+            );
+            script.ask(
+                &question,
+                &options,
+                &format!("So the {shape} is {}.", colour.name()),
+                support,
+            );
         }
         1 => {
             let question = if rng.chance(0.5) {
@@ -55,18 +64,33 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             let mut wrong = Quadrant::ALL;
             rng.shuffle(&mut wrong);
             let options = Options::new(place, wrong.into_iter().map(|q| q.name().to_owned()), rng);
-            script.ask(&question, &options, &format!("So the {shape} is at the {place}."), support);
+            script.ask(
+                &question,
+                &options,
+                &format!("So the {shape} is at the {place}."),
+                support,
+            );
         }
         2 => {
             let question = wording(
-                &["How many objects are there in total?", "How many objects do the pictures show?"],
+                &[
+                    "How many objects are there in total?",
+                    "How many objects do the pictures show?",
+                ],
                 rng,
             );
             let count = seen.len();
-            let mut wrong: Vec<usize> = (2..=6).filter(|&n| n != count && n.abs_diff(count) <= 2).collect();
+            let mut wrong: Vec<usize> = (2..=6)
+                .filter(|&n| n != count && n.abs_diff(count) <= 2)
+                .collect();
             rng.shuffle(&mut wrong);
-            let options = Options::new(number(count), wrong.into_iter().map(|n| number(n).to_owned()), rng);
-            let support = (0..images).fold(Support::default(), |s, image| s.and_image(image, WHOLE));
+            let options = Options::new(
+                number(count),
+                wrong.into_iter().map(|n| number(n).to_owned()),
+                rng,
+            );
+            let support =
+                (0..images).fold(Support::default(), |s, image| s.and_image(image, WHOLE));
             script.ask(
                 question,
                 &options,
@@ -82,7 +106,12 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             };
             let ordinal = ORDINALS[asked.image];
             let options = Options::new(ordinal, ORDINALS.map(str::to_owned), rng);
-            script.ask(&question, &options, &format!("So the {shape} is in the {ordinal} picture."), support);
+            script.ask(
+                &question,
+                &options,
+                &format!("So the {shape} is in the {ordinal} picture."),
+                support,
+            );
         }
     }
 }
@@ -98,7 +127,10 @@ fn show(images: usize, script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> V
         for quadrant in quadrants.into_iter().take(count) {
             let look = loop {
                 let look = draw.look(rng);
-                let known = seen.iter().map(|s| s.placed.look).chain(chosen.iter().map(|c| c.0));
+                let known = seen
+                    .iter()
+                    .map(|s| s.placed.look)
+                    .chain(chosen.iter().map(|c| c.0));
                 if known.into_iter().all(|k| k.shape != look.shape) {
                     break look;
                 }
