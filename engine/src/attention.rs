@@ -50,11 +50,6 @@ impl KvCache {
         self.len
     }
 
-    /// Positions that fit.
-    pub(crate) fn capacity(&self) -> Result<usize> {
-        self.keys.dim(1)
-    }
-
     /// The first `count` values: `[kv_heads, count, dim]`.
     pub(crate) fn values(&self, count: usize) -> Result<Tensor> {
         self.values.narrow(1, 0, count)

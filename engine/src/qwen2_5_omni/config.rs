@@ -13,11 +13,8 @@ pub(crate) struct ThinkerConfig {
     pub(crate) text_config: TextConfig,
     pub(crate) vision_config: VisionConfig,
     pub(crate) audio_config: AudioConfig,
-    #[serde(alias = "audio_token_id")]
     pub(crate) audio_token_index: u32,
-    #[serde(alias = "image_token_id")]
     pub(crate) image_token_index: u32,
-    #[serde(alias = "video_token_id")]
     pub(crate) video_token_index: u32,
     pub(crate) audio_start_token_id: u32,
     pub(crate) audio_end_token_id: u32,
@@ -72,7 +69,7 @@ pub(crate) struct VisionConfig {
     pub(crate) intermediate_size: usize,
     pub(crate) num_heads: usize,
     pub(crate) out_hidden_size: usize,
-    #[serde(default = "default_channels", alias = "in_chans")]
+    #[serde(default = "default_channels")]
     pub(crate) in_channels: usize,
     #[serde(default = "default_patch")]
     pub(crate) patch_size: usize,
@@ -186,6 +183,16 @@ impl ThinkerConfig {
         if let Some(thinker) = config.get_mut("thinker_config") {
             config = thinker.take();
         }
+        for (old, new) in [
+            ("audio_token_id", "audio_token_index"),
+            ("image_token_id", "image_token_index"),
+            ("video_token_id", "video_token_index"),
+        ] {
+            take_other_name(&mut config, old, new);
+        }
+        if let Some(vision) = config.get_mut("vision_config") {
+            take_other_name(vision, "in_chans", "in_channels");
+        }
         let config: Self = serde_json::from_value(config)
             .map_err(|error| files.failure("config.json", error))?;
         config.check().map_err(|reason| files.failure("config.json", reason))?;
@@ -269,6 +276,16 @@ impl TextConfig {
     /// How many rotary frequencies follow time, height and width, in turn.
     pub(crate) fn mrope_section(&self) -> Vec<usize> {
         self.ropes().find_map(|rope| rope.mrope_section.clone()).unwrap_or_else(|| vec![16, 24, 24])
+    }
+}
+
+/// Files name some fields in one way, in another, or in both.
+fn take_other_name(object: &mut Value, other: &str, name: &str) {
+    if let Some(fields) = object.as_object_mut()
+        && !fields.contains_key(name)
+        && let Some(value) = fields.get(other).cloned()
+    {
+        fields.insert(name.to_owned(), value);
     }
 }
 

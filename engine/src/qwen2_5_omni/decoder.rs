@@ -26,7 +26,6 @@ pub(crate) struct Decoder {
     rope: TimeHeightWidthRope,
     kv_heads: usize,
     head_dim: usize,
-    vocabulary: usize,
 }
 
 #[derive(Debug)]
@@ -82,12 +81,7 @@ impl Decoder {
             rope: TimeHeightWidthRope::new(text.head_dim(), text.rope_theta(), &text.mrope_section()),
             kv_heads: text.num_key_value_heads,
             head_dim: text.head_dim(),
-            vocabulary: text.vocab_size,
         })
-    }
-
-    pub(crate) fn vocabulary(&self) -> usize {
-        self.vocabulary
     }
 
     /// `[ids, hidden]`
@@ -168,21 +162,6 @@ impl Decoder {
             attraw: step.tap.attraw(prompt)?,
             attgrads,
         })
-    }
-}
-
-impl DecoderState {
-    /// Positions held so far.
-    pub(crate) fn len(&self) -> usize {
-        self.caches.first().map_or(0, KvCache::len)
-    }
-
-    /// Whether another token fits.
-    pub(crate) fn has_room(&self) -> Result<bool> {
-        match self.caches.first() {
-            Some(cache) => Ok(cache.len() < cache.capacity()?),
-            None => Ok(false),
-        }
     }
 }
 
