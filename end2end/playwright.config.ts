@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig, devices } from '@playwright/test';
 
-const binary = process.env.OMNITRACE_BINARY ?? '../target/debug/omnitrace';
+const binary = process.env.OMNITRACE_BINARY ?? '../target/checks/omnitrace';
 const port = 39417;
 // One data folder for the run: the config is read by every worker, so the first reader names it.
 const data = (process.env.OMNITRACE_TEST_DATA ??= mkdtempSync(join(tmpdir(), 'omnitrace-e2e-')));

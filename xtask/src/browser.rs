@@ -8,12 +8,12 @@ use crate::shell::{self, Cargo};
 
 /// Builds the server as the unit tests built it (same profile, so nothing is compiled twice) and drives it.
 pub fn test() -> Result<()> {
-    Cargo::new("build", "the server").args(["-p", "server"]).run()?;
+    Cargo::new("build", "the server").args(["--profile", "checks", "-p", "server"]).run()?;
     let chromium = which("chromium").context("chromium is not on PATH; apt-get install chromium")?;
     shell::run(
         Command::new("npx")
             .args(["playwright", "test"])
-            .env("OMNITRACE_BINARY", shell::root().join("target/debug/omnitrace"))
+            .env("OMNITRACE_BINARY", shell::root().join("target/checks/omnitrace"))
             .env("CHROMIUM", chromium)
             .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
             .current_dir(shell::root().join("end2end")),

@@ -55,7 +55,7 @@ fn fmt() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    Cargo::new("clippy", "clippy (native)").args(["--all-targets", "--", "-D", "warnings"]).run()
+    Cargo::new("clippy", "clippy (native)").args(["--profile", "checks", "--all-targets", "--", "-D", "warnings"]).run()
 }
 
 fn clippy_wasm() -> Result<()> {
@@ -71,5 +71,5 @@ fn clippy_wasm() -> Result<()> {
 }
 
 fn unit() -> Result<()> {
-    Cargo::new("test", "the tests").run()
+    Cargo::new("test", "the tests").args(["--profile", "checks"]).run()
 }
