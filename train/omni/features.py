@@ -60,10 +60,11 @@ class Store:
     def exists(folder, task):
         return bool(glob.glob(f"{folder}/{task}.*.pt"))
 
-    def draw(self, rng, fresh=0.7):
+    def draw(self, rng, questions=1):
+        """One sample; where it asks a question, `questions` new ones over the same media."""
         form, pieces, vectors, labels = rng.choice(self.kept)
-        if labels and rng.random() < fresh:
-            form, pieces = asked_anew(rng, form, pieces, labels)
+        if labels:
+            form, pieces = asked_anew(rng, form, pieces, labels, questions)
         return form, pieces, [(k, v.astype(np.float32)) for k, v in vectors]
 
 
@@ -85,17 +86,18 @@ def question_parts(sample):
     return None
 
 
-def asked_anew(rng, form, pieces, labels):
+def asked_anew(rng, form, pieces, labels, questions):
     (_, answer, _), task = form["branches"][0], form["task"]
-    told = answer[:-2]
-    if task == "audio-qa":
-        question = sketch.audio_question(rng, labels["events"], told)
-    elif task == "visual-qa":
-        question = sketch.visual_question(rng, labels["images"], labels["seen"], told)
-    else:
-        question = sketch.video_question(rng, labels["scenes"], labels["heard"], told)
-    # The question is the last text; what stands before it stays.
-    return {"task": task, "branches": [("", *question[1:])]}, pieces[:-1] + [("text", question[0])]
+    told, branches = answer[:-2], []
+    for _ in range(questions):
+        if task == "audio-qa":
+            branches.append(sketch.audio_question(rng, labels["events"], told))
+        elif task == "visual-qa":
+            branches.append(sketch.visual_question(rng, labels["images"], labels["seen"], told))
+        else:
+            branches.append(sketch.video_question(rng, labels["scenes"], labels["heard"], told))
+    # The old question is the last text.
+    return {"task": task, "branches": branches}, pieces[:-1]
 
 
 def load_encoders(cache):

@@ -21,9 +21,10 @@ def orthogonalised(g, steps=5):
 
 
 class Optimiser:
-    def __init__(self, named, matrix_lr, other_lr, decay=0.01):
-        """named: [(name, parameter)]; matrices go to Muon except tables and heads."""
+    def __init__(self, named, matrix_lr, other_lr, decay=0.01, slow=()):
+        """named: [(name, parameter)]; matrices go to Muon except tables and heads. Names that hold one of `slow` learn at 0.4 of the rate."""
         self.named = list(named)
+        self.pace = [0.4 if any(part in n for part in slow) else 1.0 for n, _ in self.named]
         self.matrix_lr, self.other_lr, self.decay = matrix_lr, other_lr, decay
         self.is_matrix = [p.ndim == 2 and "lm_head" not in n and "embed" not in n and min(p.shape) > 8 for n, p in self.named]
         size = sum(p.numel() for _, p in self.named)
@@ -52,7 +53,7 @@ class Optimiser:
         self.gradient *= min(1.0, 1.0 / (norm + 1e-6))
         self.steps += 1
         at, update = 0, torch.zeros_like(self.gradient)
-        for k, ((_, p), matrix) in enumerate(zip(self.named, self.is_matrix)):
+        for k, ((_, p), matrix, pace) in enumerate(zip(self.named, self.is_matrix, self.pace)):
             span = slice(at, at + p.numel())
             at += p.numel()
             g, m, v = self.gradient[span], self.first[span], self.second[span]
@@ -60,13 +61,13 @@ class Optimiser:
                 m.mul_(0.95).add_(g)
                 if k % world == rank:
                     direction = orthogonalised((g + 0.95 * m).view_as(p))
-                    update[span] = (direction * (self.matrix_lr * rate * 0.2 * max(p.shape) ** 0.5)).flatten()
+                    update[span] = (direction * (pace * self.matrix_lr * rate * 0.2 * max(p.shape) ** 0.5)).flatten()
             else:
                 m.lerp_(g, 0.1)
                 v.lerp_(g * g, 0.02)
                 if rank == 0:
                     scale = (1 - 0.98 ** self.steps) ** 0.5 / (1 - 0.9 ** self.steps)
-                    update[span] = m * (self.other_lr * rate * scale) / (v.sqrt() + 1e-8)
+                    update[span] = m * (pace * self.other_lr * rate * scale) / (v.sqrt() + 1e-8)
         if many:
             dist.all_reduce(update)
         at = 0

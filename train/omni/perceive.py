@@ -121,6 +121,7 @@ def main():
     p.add_argument("--minutes", type=float, default=10)
     p.add_argument("--resume", action="store_true")
     p.add_argument("--lr", type=float, default=3e-3)
+    p.add_argument("--first-letters", default="pt", help="p: dense samples only; pt: the tasks' media as well")
     args = p.parse_args()
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_file(f"{args.cache}/tok/tokenizer.json")
@@ -131,7 +132,7 @@ def main():
     kinds = ("image", "video") if args.what == "vision" else ("event", "speech", "audio", "video")
     names = [f[: -len(".jsonl")] for f in sorted(glob.glob(f"{args.cache}/shards/*.jsonl"))]
     fitting = [n for n in names if any(k in os.path.basename(n) for k in kinds)]
-    prefixes = [n for n in fitting if os.path.basename(n)[0] in "pt"]
+    prefixes = [n for n in fitting if os.path.basename(n)[0] in args.first_letters]
     checks = [n for n in fitting if os.path.basename(n)[0] == "e"]
     trainer = (Vision if args.what == "vision" else Audio)(model, targets, prefixes, checks)
     part = model.visual if args.what == "vision" else model.audio_tower
