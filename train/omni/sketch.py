@@ -286,7 +286,10 @@ def mixed(rng, _):
 def matching(rng, _):
     """Dense practice of the hop from an answer to its letter: many options, then all letters in random order."""
     pool = [*EVENTS, *COLOURS, *SHAPES, *QUADRANTS, *ORDINALS, *NUMBERS[2:], *(look_name(look(rng)) for _ in range(12))]
-    words = rng.sample(sorted(set(pool)), rng.randint(5, 12))
+    if rng.random() < 0.6:  # names of two words that share one: the pair must match
+        shapes, colours = rng.sample(SHAPES, 3), rng.sample(COLOURS, 3)
+        pool = [*QUADRANTS, *(look_name((s, c)) for s in shapes for c in colours if not look_is_held_out(s, c))]
+    words = rng.sample(sorted(set(pool)), rng.randint(5, min(12, len(set(pool)))))
     letters = rng.sample("ABCDEFGHIJKLMNOPQRSTUVWXYZ", len(words)) if rng.random() < 0.3 else \
         "".join(rng.choice("ABC") for _ in words)
     lines = "".join(f" ({l}) {w}\n" for l, w in zip(letters, words))

@@ -18,18 +18,18 @@ from omni.layout import SYSTEM, TAIL
 PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 
-def corpus():
+def corpus(sketches):
     rng = random.Random(0)
     for word in [SYSTEM, TAIL]:
         for name in SPECIAL_TOKENS:
             word = word.replace(name, "\0")
         yield from [part for part in word.split("\0") if part] * 50
     for task in sketch.TASKS:
-        for _ in range(1500):
+        for _ in range(sketches):
             yield from sketch.texts(sketch.sample(task, rng))
 
 
-def train():
+def train(sketches=1500):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(PATTERN), behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -39,7 +39,7 @@ def train():
         vocab_size=VOCAB, special_tokens=[AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus(), trainer)
+    tokenizer.train_from_iterator(corpus(sketches), trainer)
     return tokenizer
 
 

@@ -23,7 +23,7 @@ from omni.targets import Targets  # noqa: E402
 from omni.thinker import Thinker  # noqa: E402
 from omni.tokens import train  # noqa: E402
 
-TOKENIZER = train()
+TOKENIZER = train(sketches=300)
 CONFIG = normalised(tiny_config())
 WORLD = Path(__file__).resolve().parents[2] / "world/src"
 
