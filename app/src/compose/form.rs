@@ -174,6 +174,7 @@ pub fn Composer(
             <Limits limits/>
         </div>
     }
+    .into_any()
 }
 
 fn listed(files: Option<FileList>) -> Vec<File> {

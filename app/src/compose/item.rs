@@ -68,6 +68,7 @@ pub fn ItemRow(
             {body}
         </li>
     }
+    .into_any()
 }
 
 /// What was typed before the page came alive is taken over; what was dropped as text is filled in.

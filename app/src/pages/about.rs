@@ -53,4 +53,5 @@ pub fn About() -> impl IntoView {
             <p>"Do not upload what should not be seen by others. " <A href="/new">"Start a trace"</A> " or " <A href="/">"go back to the examples"</A> "."</p>
         </article>
     }
+    .into_any()
 }

@@ -65,6 +65,7 @@ pub fn Home() -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }
 
 #[component]
@@ -103,6 +104,7 @@ fn Shelves(home: HomeView) -> impl IntoView {
             {(!others.is_empty()).then(|| view! { <div class="cards">{others.into_iter().map(|card| view! { <Card card/> }).collect_view()}</div> })}
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -140,6 +142,7 @@ fn Shelf(
             <div class="cards">{cards.into_iter().map(|card| view! { <Card card/> }).collect_view()}</div>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -176,4 +179,5 @@ fn Card(card: GalleryCard) -> impl IntoView {
             <div class="say"><p class="ask">{question}</p>{answer}</div>
         </A>
     }
+    .into_any()
 }

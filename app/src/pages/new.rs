@@ -26,4 +26,5 @@ pub fn New() -> impl IntoView {
             </Suspense>
         </section>
     }
+    .into_any()
 }

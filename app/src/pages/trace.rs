@@ -40,4 +40,5 @@ pub fn TracePage() -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }

@@ -49,6 +49,7 @@ pub fn ChunkView(
         </span>
         {move || text(|(.., after)| after.to_owned())}
     }
+    .into_any()
 }
 
 #[component]

@@ -77,6 +77,7 @@ pub fn HeatOverlay(
         ></canvas>
         <span class="boxes" aria-hidden="true">{boxes}</span>
     }
+    .into_any()
 }
 
 fn placed(found: &HeatBox) -> String {

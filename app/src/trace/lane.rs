@@ -95,6 +95,7 @@ pub fn Lane(
             <div class="playhead" style:left=move || format!("{:.2}%", (player.time.get() / length * 100.0).clamp(0.0, 100.0)) aria-hidden="true"></div>
         </div>
     }
+    .into_any()
 }
 
 #[component]

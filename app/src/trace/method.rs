@@ -57,6 +57,7 @@ pub fn MethodPanel(
             </span>
         </div>
     }
+    .into_any()
 }
 
 fn about(kind: SignalKind) -> &'static str {

@@ -68,4 +68,5 @@ pub fn Progress(
             {move || problem.get().map(|sentence| view! { <p class="error" role="alert">{sentence}</p> })}
         </div>
     }
+    .into_any()
 }

@@ -82,4 +82,5 @@ pub fn ReceiptView(
             <p><a href=format!("/api/traces/{}", record.id) rel="external">"The whole record as JSON"</a></p>
         </details>
     }
+    .into_any()
 }

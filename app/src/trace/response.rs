@@ -61,4 +61,5 @@ pub fn Response(
                 {move || record.get().filter(|_| !embedded).map(|record| view! { <ReceiptView record/> })}
             </section>
         }
+        .into_any()
 }

@@ -78,4 +78,5 @@ pub fn ImageSource(
             {regions}
         </div>
     }
+    .into_any()
 }

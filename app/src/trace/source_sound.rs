@@ -47,6 +47,7 @@ pub fn SoundSource(
         <Controls source player duration_secs playable/>
         {element}
     }
+    .into_any()
 }
 
 /// Play and pause, the time, and the active sentence's cited seconds as buttons. Answers wishes to play.
@@ -101,6 +102,7 @@ pub fn Controls(
             </span>
         </div>
     }
+    .into_any()
 }
 
 /// The merged cited seconds of the active sentence in one source.

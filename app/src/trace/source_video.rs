@@ -92,6 +92,7 @@ pub fn VideoSource(
         </div>
         <Controls source player duration_secs playable/>
     }
+    .into_any()
 }
 
 /// The middle of the active sentence's best interval, or of the bin that is pointed at.

@@ -41,6 +41,7 @@ pub fn Sources(
             </div>
         </section>
     }
+    .into_any()
 }
 
 #[component]

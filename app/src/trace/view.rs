@@ -98,6 +98,7 @@ pub fn TraceView(
             <EdgeMarker/>
         </div>
     }
+    .into_any()
 }
 
 fn first_state(status: &TraceStatus) -> LiveState {
