@@ -1,5 +1,6 @@
 //! Prints a parity table for a directory of recorded cases (`checkpoint/`, `recorded/`).
 //! `OMNITRACE_REFERENCE=DIR cargo run --release -p engine --example parity`
+//! With `OMNITRACE_REFERENCE_MEDIA=ROOT` the cases' media files are traced too, decoders and resampler included.
 
 #[allow(dead_code)]
 #[path = "../tests/reference/mod.rs"]
@@ -15,7 +16,14 @@ fn main() -> ExitCode {
     let mut rows = Vec::new();
     for case in reference.cases() {
         rows.extend(reference.compare(&case));
+        if let Some(root) = std::env::var_os("OMNITRACE_REFERENCE_MEDIA") {
+            rows.extend(reference.compare_files(&case, &PathBuf::from(root)));
+        }
     }
     print!("{}", reference::table(&rows));
-    if rows.iter().all(|row| row.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if rows.iter().all(|row| row.ok) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -68,13 +68,18 @@ pub(crate) struct BlockAttention {
 /// Attention of `queries` `[heads, rows, dim]`, which stand at positions `first..first + rows`, over the cache.
 ///
 /// Query heads of one key head are stacked as rows, so that keys and values are never repeated.
-pub(crate) fn attend_block(queries: &Tensor, cache: &KvCache, first: usize) -> Result<BlockAttention> {
+pub(crate) fn attend_block(
+    queries: &Tensor,
+    cache: &KvCache,
+    first: usize,
+) -> Result<BlockAttention> {
     let (heads, rows, dim) = queries.dims3()?;
     let kv_heads = cache.keys.dim(0)?;
     let keys = first + rows;
     let stacked = queries.reshape((kv_heads, heads / kv_heads * rows, dim))?;
     let scale = (dim as f64).powf(-0.5);
-    let scores = (stacked.matmul(&cache.keys.narrow(1, 0, keys)?.t()?)? * scale)?.to_dtype(DType::F32)?;
+    let scores =
+        (stacked.matmul(&cache.keys.narrow(1, 0, keys)?.t()?)? * scale)?.to_dtype(DType::F32)?;
     let probabilities = if rows == 1 {
         softmax_last_dim(&scores)?
     } else {
@@ -92,7 +97,10 @@ pub(crate) fn attend_block(queries: &Tensor, cache: &KvCache, first: usize) -> R
         .narrow(1, rows - 1, 1)?
         .contiguous()?
         .reshape((heads, keys))?;
-    Ok(BlockAttention { context: join_heads(&context)?, last_row })
+    Ok(BlockAttention {
+        context: join_heads(&context)?,
+        last_row,
+    })
 }
 
 /// `[rows, first + rows]`: 0 where a query may look, else minus infinity.
@@ -119,10 +127,16 @@ pub(crate) fn attend_segments(
     let mut index = 0;
     while index < lengths.len() {
         let length = lengths[index];
-        let run = lengths[index..].iter().take(SEGMENT_RUN).take_while(|&&l| l == length).count();
+        let run = lengths[index..]
+            .iter()
+            .take(SEGMENT_RUN)
+            .take_while(|&&l| l == length)
+            .count();
         let rows = run * length;
         let segment = |x: &Tensor| {
-            x.narrow(1, start, rows)?.contiguous()?.reshape((heads * run, length, dim))
+            x.narrow(1, start, rows)?
+                .contiguous()?
+                .reshape((heads * run, length, dim))
         };
         let context = attend_fully(&segment(queries)?, &segment(keys)?, &segment(values)?)?;
         parts.push(context.reshape((heads, rows, dim))?);
@@ -141,7 +155,11 @@ fn attend_fully(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tens
     for first in (0..rows).step_by(QUERY_BLOCK) {
         let block = queries.narrow(1, first, QUERY_BLOCK.min(rows - first))?;
         let scores = (block.contiguous()?.matmul(&transposed)? * scale)?.to_dtype(DType::F32)?;
-        parts.push(softmax_last_dim(&scores)?.to_dtype(values.dtype())?.matmul(values)?);
+        parts.push(
+            softmax_last_dim(&scores)?
+                .to_dtype(values.dtype())?
+                .matmul(values)?,
+        );
     }
     Tensor::cat(&parts, 1)
 }

@@ -16,21 +16,35 @@ pub(crate) struct Detokenizer<'a> {
 impl<'a> Detokenizer<'a> {
     pub(crate) fn new(tokenizer: &'a Tokenizer) -> Self {
         let byte_level = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
-        Self { tokenizer, byte_level, waiting: Vec::new() }
+        Self {
+            tokenizer,
+            byte_level,
+            waiting: Vec::new(),
+        }
     }
 
     /// What `id` appends; nothing for special tokens and ids without a token.
     pub(crate) fn push(&mut self, id: u32) -> String {
-        let special = self.tokenizer.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special);
+        let special = self
+            .tokenizer
+            .get_added_tokens_decoder()
+            .get(&id)
+            .is_some_and(|token| token.special);
         let Some(token) = self.tokenizer.id_to_token(id).filter(|_| !special) else {
             return String::new();
         };
         if self.byte_level {
             let bytes: Option<Vec<u8>> = token.chars().map(byte_of).collect();
             // A token outside the byte alphabet stands for itself.
-            self.waiting.extend(bytes.unwrap_or_else(|| token.into_bytes()));
+            self.waiting
+                .extend(bytes.unwrap_or_else(|| token.into_bytes()));
         } else {
-            self.waiting.extend(self.tokenizer.decode(&[id], true).unwrap_or_default().into_bytes());
+            self.waiting.extend(
+                self.tokenizer
+                    .decode(&[id], true)
+                    .unwrap_or_default()
+                    .into_bytes(),
+            );
         }
         let complete = complete_length(&self.waiting);
         let rest = self.waiting.split_off(complete);
@@ -67,5 +81,7 @@ fn byte_of(c: char) -> Option<u8> {
     if let Ok(byte) = u8::try_from(code) {
         return printable(byte).then_some(byte);
     }
-    (0..=255u8).filter(|&byte| !printable(byte)).nth((code - 256) as usize)
+    (0..=255u8)
+        .filter(|&byte| !printable(byte))
+        .nth((code - 256) as usize)
 }

@@ -41,7 +41,11 @@ pub(crate) fn generate(
         let id = chooser.choose(session.logits(), &ids);
         ids.push(id);
         let scores = session.signals(id)?;
-        let flow = observe(Step { id, logits: session.logits(), scores })?;
+        let flow = observe(Step {
+            id,
+            logits: session.logits(),
+            scores,
+        })?;
         if end_ids.contains(&id) {
             break Finish::End;
         }
@@ -79,7 +83,11 @@ impl Chooser {
                 *logit = f32::NEG_INFINITY;
             }
         }
-        if self.temperature > 0.0 { self.sample(&allowed) } else { highest(&allowed) }
+        if self.temperature > 0.0 {
+            self.sample(&allowed)
+        } else {
+            highest(&allowed)
+        }
     }
 
     /// Nucleus sampling in f64; ties keep the order of ids.
@@ -93,7 +101,11 @@ impl Chooser {
             .collect();
         weighted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let total: f64 = weighted.iter().map(|&(_, weight)| weight).sum();
-        let nucleus = if self.top_p > 0.0 && self.top_p < 1.0 { total * self.top_p } else { total };
+        let nucleus = if self.top_p > 0.0 && self.top_p < 1.0 {
+            total * self.top_p
+        } else {
+            total
+        };
         let mut kept = 0.0;
         let end = weighted
             .iter()
@@ -109,7 +121,9 @@ impl Chooser {
                 return id as u32;
             }
         }
-        weighted[..end].last().map_or_else(|| highest(logits), |&(id, _)| id as u32)
+        weighted[..end]
+            .last()
+            .map_or_else(|| highest(logits), |&(id, _)| id as u32)
     }
 
     /// SplitMix64, as a number in `0..1`.
@@ -139,7 +153,10 @@ fn repeated_ngram_ends(ids: &[u32], n: usize) -> Vec<u32> {
         return Vec::new();
     }
     let tail = &ids[ids.len() + 1 - n..];
-    ids.windows(n).filter(|window| window[..n - 1] == *tail).map(|window| window[n - 1]).collect()
+    ids.windows(n)
+        .filter(|window| window[..n - 1] == *tail)
+        .map(|window| window[n - 1])
+        .collect()
 }
 
 #[cfg(test)]
@@ -156,10 +173,17 @@ mod tests {
 
     #[test]
     fn sampling_follows_the_seed_and_the_nucleus() {
-        let decoding = |seed, top_p| Decoding { temperature: 1.0, top_p, seed, ..Decoding::default() };
+        let decoding = |seed, top_p| Decoding {
+            temperature: 1.0,
+            top_p,
+            seed,
+            ..Decoding::default()
+        };
         let draw = |seed, top_p| -> Vec<u32> {
             let mut chooser = Chooser::new(&decoding(seed, top_p));
-            (0..64).map(|_| chooser.choose(&[1.0, 2.0, 0.5, 1.9], &[])).collect()
+            (0..64)
+                .map(|_| chooser.choose(&[1.0, 2.0, 0.5, 1.9], &[]))
+                .collect()
         };
         assert_eq!(draw(5, 1.0), draw(5, 1.0));
         assert_ne!(draw(5, 1.0), draw(6, 1.0));
@@ -170,7 +194,10 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_equals_unless_blocked() {
-        let mut chooser = Chooser::new(&Decoding { no_repeat_ngram: 2, ..Decoding::default() });
+        let mut chooser = Chooser::new(&Decoding {
+            no_repeat_ngram: 2,
+            ..Decoding::default()
+        });
         assert_eq!(chooser.choose(&[0.0, 3.0, 3.0], &[]), 1);
         assert_eq!(chooser.choose(&[0.0, 3.0, 3.0], &[4, 1, 4]), 2);
     }

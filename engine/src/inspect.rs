@@ -64,8 +64,10 @@ pub fn inspect(
     system: Option<&str>,
     decoding: &Decoding,
 ) -> Result<Inspection, EngineError> {
-    let sources =
-        sources.into_iter().map(|source| decoded(model, source)).collect::<Result<_, _>>()?;
+    let sources = sources
+        .into_iter()
+        .map(|source| decoded(model, source))
+        .collect::<Result<_, _>>()?;
     let prompt = model.family.assemble(sources, system)?;
     let encoded = prompt
         .inputs
@@ -73,22 +75,35 @@ pub fn inspect(
         .map(|input| model.family.encode(input, &mut |_, _| {}))
         .collect::<Result<Vec<_>, _>>()?;
     let embeds = model.family.embed(&prompt, &encoded)?;
-    let flat = |tensor: &candle_core::Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+    let flat =
+        |tensor: &candle_core::Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
     let max_new = decoding.max_new_tokens as usize;
     let mut session = model
         .family
         .begin(&prompt, &embeds, max_new, &mut |_, _| true)?
         .ok_or_else(|| EngineError::Request("stopped".to_owned()))?;
-    let mut scores = RawScores { prompt: prompt.ids.len(), ..RawScores::default() };
+    let mut scores = RawScores {
+        prompt: prompt.ids.len(),
+        ..RawScores::default()
+    };
     let mut logits = Vec::new();
-    let (generated_ids, _) =
-        generate(session.as_mut(), &prompt.ids, model.family.end_ids(), decoding, &mut |step| {
+    let (generated_ids, _) = generate(
+        session.as_mut(),
+        &prompt.ids,
+        model.family.end_ids(),
+        decoding,
+        &mut |step| {
             logits.push(step.logits.to_vec());
             scores.push(&step.scores);
             Ok(ControlFlow::Continue(()))
-        })?;
+        },
+    )?;
     drop(session);
-    let embeds_flat = encoded.iter().flatten().map(flat).collect::<Result<_, _>>()?;
+    let embeds_flat = encoded
+        .iter()
+        .flatten()
+        .map(flat)
+        .collect::<Result<_, _>>()?;
     let inputs_embeds = flat(&embeds)?;
     let (mut mels, mut patches) = (Vec::new(), Vec::new());
     for input in prompt.inputs {
@@ -115,7 +130,10 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
     let empty = String::new;
     let grid = Grid { rows: 0, cols: 0 };
     Ok(match source {
-        InspectSource::Text(text) => DecodedSource::Text { role: SourceRole::Content, text },
+        InspectSource::Text(text) => DecodedSource::Text {
+            role: SourceRole::Content,
+            text,
+        },
         InspectSource::Image(picture) => DecodedSource::Image {
             item: SourceItem::Image {
                 media: empty(),
@@ -128,14 +146,23 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
         },
         InspectSource::Audio(samples, rate_hz) => {
             let duration_secs = samples.len() as f64 / f64::from(rate_hz);
-            let item =
-                SourceItem::Audio { media: empty(), name: empty(), duration_secs, peaks: Vec::new() };
-            DecodedSource::Audio { item, sound: Sound { samples, rate_hz }, bin_secs: 1.0 }
+            let item = SourceItem::Audio {
+                media: empty(),
+                name: empty(),
+                duration_secs,
+                peaks: Vec::new(),
+            };
+            DecodedSource::Audio {
+                item,
+                sound: Sound { samples, rate_hz },
+                bin_secs: 1.0,
+            }
         }
         InspectSource::Film(frames, sound) => {
             let duration_secs = frames.len() as f64 / 2.0;
-            let (width_px, height_px) =
-                frames.first().map_or((0, 0), |frame| (frame.width_px as u32, frame.height_px as u32));
+            let (width_px, height_px) = frames.first().map_or((0, 0), |frame| {
+                (frame.width_px as u32, frame.height_px as u32)
+            });
             let item = SourceItem::Video {
                 media: empty(),
                 name: empty(),
@@ -153,7 +180,12 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
                 .iter()
                 .map(|frame| model.family.fit_frame(frame, count))
                 .collect::<Result<_, _>>()?;
-            DecodedSource::Film { item, frames, duration_secs, sound }
+            DecodedSource::Film {
+                item,
+                frames,
+                duration_secs,
+                sound,
+            }
         }
     })
 }

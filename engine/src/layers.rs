@@ -17,7 +17,11 @@ impl Linear {
     pub(crate) fn load(vb: &VarBuilder, input: usize, output: usize, bias: bool) -> Result<Self> {
         Ok(Self {
             weight: vb.get((output, input), "weight")?,
-            bias: if bias { Some(vb.get(output, "bias")?) } else { None },
+            bias: if bias {
+                Some(vb.get(output, "bias")?)
+            } else {
+                None
+            },
         })
     }
 
@@ -56,7 +60,10 @@ pub(crate) struct RmsNorm {
 
 impl RmsNorm {
     pub(crate) fn load(vb: &VarBuilder, dim: usize, eps: f64) -> Result<Self> {
-        Ok(Self { weight: vb.get(dim, "weight")?, eps })
+        Ok(Self {
+            weight: vb.get(dim, "weight")?,
+            eps,
+        })
     }
 
     /// `[rows, dim]` -> `[rows, dim]`
@@ -69,7 +76,9 @@ impl RmsNorm {
     /// With `r = (mean(x^2) + eps)^-1/2` and `u = grad * weight`: `r u - x r^3 mean(u x)`.
     pub(crate) fn backward(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
         let x = x.to_dtype(DType::F32)?;
-        let scaled = grad.to_dtype(DType::F32)?.broadcast_mul(&self.weight.to_dtype(DType::F32)?)?;
+        let scaled = grad
+            .to_dtype(DType::F32)?
+            .broadcast_mul(&self.weight.to_dtype(DType::F32)?)?;
         let dim = x.dim(1)? as f64;
         let mean_square = (x.sqr()?.sum_keepdim(1)? / dim)?;
         let inverse = (mean_square + self.eps)?.sqrt()?.recip()?;
@@ -91,7 +100,11 @@ pub(crate) struct LayerNorm {
 
 impl LayerNorm {
     pub(crate) fn load(vb: &VarBuilder, dim: usize, eps: f64) -> Result<Self> {
-        Ok(Self { weight: vb.get(dim, "weight")?, bias: vb.get(dim, "bias")?, eps })
+        Ok(Self {
+            weight: vb.get(dim, "weight")?,
+            bias: vb.get(dim, "bias")?,
+            eps,
+        })
     }
 
     /// `[rows, dim]` -> `[rows, dim]`
@@ -159,11 +172,15 @@ pub(crate) fn rotate(x: &Tensor, tables: &(Tensor, Tensor)) -> Result<Tensor> {
 /// `[rows, heads * dim]` -> `[heads, rows, dim]`, contiguous.
 pub(crate) fn split_heads(x: &Tensor, heads: usize) -> Result<Tensor> {
     let (rows, width) = x.dims2()?;
-    x.reshape((rows, heads, width / heads))?.transpose(0, 1)?.contiguous()
+    x.reshape((rows, heads, width / heads))?
+        .transpose(0, 1)?
+        .contiguous()
 }
 
 /// `[heads, rows, dim]` -> `[rows, heads * dim]`, contiguous.
 pub(crate) fn join_heads(x: &Tensor) -> Result<Tensor> {
     let (heads, rows, dim) = x.dims3()?;
-    x.transpose(0, 1)?.contiguous()?.reshape((rows, heads * dim))
+    x.transpose(0, 1)?
+        .contiguous()?
+        .reshape((rows, heads * dim))
 }

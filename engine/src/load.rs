@@ -32,7 +32,10 @@ impl ModelFiles {
     }
 
     pub(crate) fn failure(&self, file: &str, reason: impl ToString) -> EngineError {
-        EngineError::ModelFile { path: self.path_of(file), reason: reason.to_string() }
+        EngineError::ModelFile {
+            path: self.path_of(file),
+            reason: reason.to_string(),
+        }
     }
 
     /// The content of a file, or `None` where there is none.
@@ -49,7 +52,8 @@ impl ModelFiles {
 
     /// The content of a file that must be there.
     pub(crate) fn require(&self, file: &str) -> Result<Cow<'static, [u8]>, EngineError> {
-        self.read(file)?.ok_or_else(|| self.failure(file, "the file is missing"))
+        self.read(file)?
+            .ok_or_else(|| self.failure(file, "the file is missing"))
     }
 
     /// A JSON file that must be there.
@@ -63,7 +67,9 @@ impl ModelFiles {
         file: &str,
     ) -> Result<T, EngineError> {
         match self.read(file)? {
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.failure(file, error)),
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| self.failure(file, error))
+            }
             None => Ok(T::default()),
         }
     }
@@ -84,7 +90,10 @@ impl ModelFiles {
         let shards = self.shard_names()?;
         let store = match self {
             Self::Dir(dir) => Store::Mapped(map_shards(dir, &shards).map_err(|error| {
-                self.failure(shards.first().map_or("model.safetensors", String::as_str), error)
+                self.failure(
+                    shards.first().map_or("model.safetensors", String::as_str),
+                    error,
+                )
             })?),
             Self::Bytes(files) => Store::Slices(
                 shards
@@ -99,7 +108,11 @@ impl ModelFiles {
                     .collect::<Result<_, _>>()?,
             ),
         };
-        Ok(VarBuilder::from_backend(Box::new(store), dtype, device.clone()))
+        Ok(VarBuilder::from_backend(
+            Box::new(store),
+            dtype,
+            device.clone(),
+        ))
     }
 
     /// The weight files, in index order without repetition.
@@ -120,7 +133,9 @@ impl ModelFiles {
                 continue;
             }
             if shard.contains(['/', '\\']) {
-                return Err(self.failure(INDEX, format!("shard {shard:?} is not a plain file name")));
+                return Err(
+                    self.failure(INDEX, format!("shard {shard:?} is not a plain file name"))
+                );
             }
             if !shards.contains(&shard) {
                 shards.push(shard);
@@ -151,7 +166,9 @@ impl Store {
             Self::Slices(slices) => slices
                 .iter()
                 .find(|slice| slice.get(name).is_ok())
-                .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.to_owned() })?
+                .ok_or_else(|| candle_core::Error::CannotFindTensor {
+                    path: name.to_owned(),
+                })?
                 .load(name, device),
         }
     }

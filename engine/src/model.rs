@@ -1,9 +1,9 @@
 //! The contract between the flow and a model family, and the one place that chooses the family.
 //! In: a model's files. Out: a [`Model`]: prompt assembly, encoders, and a session that generates with taps.
 
-use candle_core::{DType, Device, Tensor};
 use attribution::layout::Layout;
 use attribution::record::{SourceItem, SourceRole};
+use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 use crate::EngineError;
@@ -29,15 +29,26 @@ impl Model {
     /// Loads a model onto `device`: f32 on the CPU, bf16 elsewhere.
     pub fn load(files: &ModelFiles, name: &str, device: &Device) -> Result<Self, EngineError> {
         let config: Value = files.json("config.json")?;
-        let dtype = if device.is_cpu() { DType::F32 } else { DType::BF16 };
+        let dtype = if device.is_cpu() {
+            DType::F32
+        } else {
+            DType::BF16
+        };
         let mut tokenizer = files.tokenizer()?;
         // A user's text never turns into special tokens, whatever it spells.
         tokenizer.set_encode_special_tokens(true);
-        let architecture = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+        let architecture = config
+            .get("model_type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let family: Box<dyn Family> = match architecture {
-            "qwen2_5_omni" | "qwen2_5_omni_thinker" => {
-                Box::new(QwenOmni::load(files, config, tokenizer.clone(), dtype, device)?)
-            }
+            "qwen2_5_omni" | "qwen2_5_omni_thinker" => Box::new(QwenOmni::load(
+                files,
+                config,
+                tokenizer.clone(),
+                dtype,
+                device,
+            )?),
             _ => {
                 return Err(EngineError::UnknownArchitecture {
                     found: architecture.to_owned(),
@@ -45,7 +56,12 @@ impl Model {
                 });
             }
         };
-        Ok(Self { family, tokenizer, name: name.to_owned(), hash: String::new() })
+        Ok(Self {
+            family,
+            tokenizer,
+            name: name.to_owned(),
+            hash: String::new(),
+        })
     }
 }
 
@@ -59,7 +75,11 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
 
     /// Preprocesses the sources and lays the prompt out, ids and layout together.
     /// `system`: a system message other than the family's own default.
-    fn assemble(&self, sources: Vec<DecodedSource>, system: Option<&str>) -> Result<Prompt, EngineError>;
+    fn assemble(
+        &self,
+        sources: Vec<DecodedSource>,
+        system: Option<&str>,
+    ) -> Result<Prompt, EngineError>;
 
     /// Embeddings of encoder input `index` of the prompt: `[tokens, hidden]`; `None` where it has no token.
     fn encode(
@@ -100,10 +120,25 @@ pub(crate) trait Session {
 /// A source, decoded; a film's frames are fitted. Grids inside `item` are filled in by the family.
 #[derive(Debug)]
 pub(crate) enum DecodedSource {
-    Text { role: SourceRole, text: String },
-    Image { item: SourceItem, picture: Rgb },
-    Audio { item: SourceItem, sound: Sound, bin_secs: f64 },
-    Film { item: SourceItem, frames: Vec<Rgb>, duration_secs: f64, sound: Option<Sound> },
+    Text {
+        role: SourceRole,
+        text: String,
+    },
+    Image {
+        item: SourceItem,
+        picture: Rgb,
+    },
+    Audio {
+        item: SourceItem,
+        sound: Sound,
+        bin_secs: f64,
+    },
+    Film {
+        item: SourceItem,
+        frames: Vec<Rgb>,
+        duration_secs: f64,
+        sound: Option<Sound>,
+    },
 }
 
 /// Mono sound.
@@ -138,7 +173,11 @@ pub(crate) enum Run {
     /// Looked up by id.
     Text { count: usize },
     /// Rows `first..first + count` of an encoder's output.
-    Encoded { input: usize, first: usize, count: usize },
+    Encoded {
+        input: usize,
+        first: usize,
+        count: usize,
+    },
 }
 
 /// What an encoder reads.

@@ -22,7 +22,10 @@ pub fn trace(
     request: &TraceRequest,
     observe: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
 ) -> Result<Outcome, EngineError> {
-    let mut events = Events { observe, stopped: false };
+    let mut events = Events {
+        observe,
+        stopped: false,
+    };
     let options = &request.options;
     let family = model.family.as_ref();
 
@@ -36,9 +39,12 @@ pub fn trace(
     });
 
     let mut live = LiveTrace::new(&prompt.layout, options.method.clone());
-    let mut scores =
-        options.keep_scores.then(|| RawScores { prompt: prompt.ids.len(), ..RawScores::default() });
-    let (generated_ids, finish) = answer(model, request, &prompt, &mut live, &mut scores, &mut events)?;
+    let mut scores = options.keep_scores.then(|| RawScores {
+        prompt: prompt.ids.len(),
+        ..RawScores::default()
+    });
+    let (generated_ids, finish) =
+        answer(model, request, &prompt, &mut live, &mut scores, &mut events)?;
     let (closed, generated) = live.finish().map_err(attribution_error)?;
     for chunk in closed {
         events.send(chunk_event(chunk));
@@ -55,7 +61,11 @@ pub fn trace(
         signals: generated.signals,
         method: options.method.clone(),
         attributions: generated.attributions,
-        warnings: decoder.warnings.into_iter().chain(prompt.warnings).collect(),
+        warnings: decoder
+            .warnings
+            .into_iter()
+            .chain(prompt.warnings)
+            .collect(),
         receipt: Receipt {
             model: model.name.clone(),
             model_hash: model.hash.clone(),
@@ -84,11 +94,16 @@ fn decode(
     events: &mut Events<'_>,
 ) -> Result<Vec<DecodedSource>, EngineError> {
     if request.prompt.is_empty() && request.items.is_empty() {
-        return Err(EngineError::Request("there is neither a prompt nor an item".to_owned()));
+        return Err(EngineError::Request(
+            "there is neither a prompt nor an item".to_owned(),
+        ));
     }
     let mut sources = Vec::with_capacity(request.items.len() + 1);
     if !request.prompt.is_empty() {
-        sources.push(DecodedSource::Text { role: SourceRole::Prompt, text: request.prompt.clone() });
+        sources.push(DecodedSource::Text {
+            role: SourceRole::Prompt,
+            text: request.prompt.clone(),
+        });
     }
     events.progress(Stage::Decode, 0, request.items.len());
     for (index, item) in request.items.iter().enumerate() {
@@ -132,27 +147,46 @@ fn answer(
     }
     let mut detokenizer = Detokenizer::new(&model.tokenizer);
     let mut index = 0;
-    generate(session.as_mut(), &prompt.ids, family.end_ids(), decoding, &mut |step| {
-        let mut text = detokenizer.push(step.id);
-        if family.end_ids().contains(&step.id) || index + 1 == max_new {
-            text += &detokenizer.finish();
-        }
-        if let Some(scores) = scores.as_mut() {
-            scores.push(&step.scores);
-        }
-        let signals = [&step.scores.attmean[..], &step.scores.attraw, &step.scores.attgrads];
-        let closed = live.push(step.id, &text, signals).map_err(attribution_error)?;
-        events.send(TraceEvent::Token { index, text });
-        for chunk in closed {
-            events.send(chunk_event(chunk));
-        }
-        index += 1;
-        Ok(if events.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    })
+    generate(
+        session.as_mut(),
+        &prompt.ids,
+        family.end_ids(),
+        decoding,
+        &mut |step| {
+            let mut text = detokenizer.push(step.id);
+            if family.end_ids().contains(&step.id) || index + 1 == max_new {
+                text += &detokenizer.finish();
+            }
+            if let Some(scores) = scores.as_mut() {
+                scores.push(&step.scores);
+            }
+            let signals = [
+                &step.scores.attmean[..],
+                &step.scores.attraw,
+                &step.scores.attgrads,
+            ];
+            let closed = live
+                .push(step.id, &text, signals)
+                .map_err(attribution_error)?;
+            events.send(TraceEvent::Token { index, text });
+            for chunk in closed {
+                events.send(chunk_event(chunk));
+            }
+            index += 1;
+            Ok(if events.stopped {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        },
+    )
 }
 
 fn check_length(model: &Model, prompt: &Prompt, max_new_tokens: u32) -> Result<(), EngineError> {
-    let (length, most) = (prompt.ids.len() + max_new_tokens as usize, model.family.max_positions());
+    let (length, most) = (
+        prompt.ids.len() + max_new_tokens as usize,
+        model.family.max_positions(),
+    );
     if length > most {
         return Err(EngineError::Request(format!(
             "the prompt has {} tokens and the answer may have {max_new_tokens}: together more than the {most} \
@@ -164,8 +198,18 @@ fn check_length(model: &Model, prompt: &Prompt, max_new_tokens: u32) -> Result<(
 }
 
 fn chunk_event(closed: ClosedChunk) -> TraceEvent {
-    let ClosedChunk { index, chunk, attribution, heat } = closed;
-    TraceEvent::Chunk { index, chunk, attribution, heat }
+    let ClosedChunk {
+        index,
+        chunk,
+        attribution,
+        heat,
+    } = closed;
+    TraceEvent::Chunk {
+        index,
+        chunk,
+        attribution,
+        heat,
+    }
 }
 
 fn attribution_error(error: attribution::AttributionError) -> EngineError {
@@ -186,6 +230,10 @@ impl Events<'_> {
     }
 
     fn progress(&mut self, stage: Stage, done: usize, total: usize) {
-        self.send(TraceEvent::Progress { stage, done: done as u32, total: total as u32 });
+        self.send(TraceEvent::Progress {
+            stage,
+            done: done as u32,
+            total: total as u32,
+        });
     }
 }

@@ -53,15 +53,24 @@ impl AttentionTap {
 ///
 /// `at_context`: gradient of the chosen logit at the last layer's attention output, `[1, heads * dim]`;
 /// `probabilities`: `[heads, context]`; `values`: `[kv_heads, prompt, dim]`.
-pub(crate) fn attgrads(at_context: &Tensor, probabilities: &Tensor, values: &Tensor) -> Result<Vec<f32>> {
+pub(crate) fn attgrads(
+    at_context: &Tensor,
+    probabilities: &Tensor,
+    values: &Tensor,
+) -> Result<Vec<f32>> {
     let (kv_heads, prompt, dim) = values.dims3()?;
     let heads = probabilities.dim(0)?;
-    let grad = at_context.reshape((kv_heads, heads / kv_heads, dim))?.to_dtype(values.dtype())?;
+    let grad = at_context
+        .reshape((kv_heads, heads / kv_heads, dim))?
+        .to_dtype(values.dtype())?;
     let at_probabilities = grad
         .matmul(&values.t()?)?
         .reshape((heads, prompt))?
         .to_dtype(DType::F32)?;
-    (at_probabilities * probabilities.narrow(1, 0, prompt)?)?.mean(0)?.relu()?.to_vec1()
+    (at_probabilities * probabilities.narrow(1, 0, prompt)?)?
+        .mean(0)?
+        .relu()?
+        .to_vec1()
 }
 
 /// One step's scores over the prompt positions.

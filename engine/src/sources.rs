@@ -30,19 +30,33 @@ pub(crate) struct SourceDecoder<'a> {
 
 impl<'a> SourceDecoder<'a> {
     pub(crate) fn new(family: &'a dyn Family, options: &'a TraceOptions) -> Self {
-        Self { family, options, derived_media: Vec::new(), warnings: Vec::new() }
+        Self {
+            family,
+            options,
+            derived_media: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Item number `number` of the request, from 1.
-    pub(crate) fn decode(&mut self, number: usize, item: &Item) -> Result<DecodedSource, EngineError> {
+    pub(crate) fn decode(
+        &mut self,
+        number: usize,
+        item: &Item,
+    ) -> Result<DecodedSource, EngineError> {
         let failed = |file: &MediaItem| {
             let name = file.name.clone();
-            move |source| EngineError::Media { item: number, name, source }
+            move |source| EngineError::Media {
+                item: number,
+                name,
+                source,
+            }
         };
         match item {
-            Item::Text(text) => {
-                Ok(DecodedSource::Text { role: SourceRole::Content, text: text.clone() })
-            }
+            Item::Text(text) => Ok(DecodedSource::Text {
+                role: SourceRole::Content,
+                text: text.clone(),
+            }),
             Item::Image(file) => self.image(file).map_err(failed(file)),
             Item::Audio(file) => self.audio(file).map_err(failed(file)),
             Item::Video(file) => {
@@ -61,7 +75,10 @@ impl<'a> SourceDecoder<'a> {
             height_px: picture.height,
             grid: NO_GRID,
         };
-        Ok(DecodedSource::Image { item, picture: rgb(picture) })
+        Ok(DecodedSource::Image {
+            item,
+            picture: rgb(picture),
+        })
     }
 
     fn audio(&self, file: &MediaItem) -> Result<DecodedSource, media::MediaError> {
@@ -72,12 +89,28 @@ impl<'a> SourceDecoder<'a> {
             duration_secs: sound.duration_secs(),
             peaks: peaks(&sound.samples),
         };
-        let sound = Sound { samples: sound.samples, rate_hz: sound.rate_hz };
-        Ok(DecodedSource::Audio { item, sound, bin_secs: self.options.audio_bin_secs })
+        let sound = Sound {
+            samples: sound.samples,
+            rate_hz: sound.rate_hz,
+        };
+        Ok(DecodedSource::Audio {
+            item,
+            sound,
+            bin_secs: self.options.audio_bin_secs,
+        })
     }
 
-    fn film(&mut self, number: usize, file: &MediaItem, film: &Film<'_>) -> Result<DecodedSource, EngineError> {
-        let failed = |source| EngineError::Media { item: number, name: file.name.clone(), source };
+    fn film(
+        &mut self,
+        number: usize,
+        file: &MediaItem,
+        film: &Film<'_>,
+    ) -> Result<DecodedSource, EngineError> {
+        let failed = |source| EngineError::Media {
+            item: number,
+            name: file.name.clone(),
+            source,
+        };
         let info = film.info();
         let indices = self.family.frame_indices(info.frame_count, info.fps);
         let thumbnail_every = indices.len().div_ceil(MAX_THUMBNAILS).max(1);
@@ -93,19 +126,35 @@ impl<'a> SourceDecoder<'a> {
                 done += 1;
             }
         }
-        let sound = if self.options.use_audio_in_video { self.film_sound(file, film) } else { None };
+        let sound = if self.options.use_audio_in_video {
+            self.film_sound(file, film)
+        } else {
+            None
+        };
         let item = SourceItem::Video {
             media: file.hash.clone(),
             name: file.name.clone(),
             duration_secs: info.duration_secs,
             width_px: info.width,
             height_px: info.height,
-            fps: if info.duration_secs > 0.0 { indices.len() as f64 / info.duration_secs } else { 0.0 },
+            fps: if info.duration_secs > 0.0 {
+                indices.len() as f64 / info.duration_secs
+            } else {
+                0.0
+            },
             grid: NO_GRID,
-            peaks: sound.as_ref().map(|sound| peaks(&sound.samples)).unwrap_or_default(),
+            peaks: sound
+                .as_ref()
+                .map(|sound| peaks(&sound.samples))
+                .unwrap_or_default(),
             thumbnails,
         };
-        Ok(DecodedSource::Film { item, frames, duration_secs: info.duration_secs, sound })
+        Ok(DecodedSource::Film {
+            item,
+            frames,
+            duration_secs: info.duration_secs,
+            sound,
+        })
     }
 
     /// How many full-size frames may be in memory together; more are decoded in several passes.
@@ -117,9 +166,15 @@ impl<'a> SourceDecoder<'a> {
     /// A film whose sound cannot be decoded is still seen.
     fn film_sound(&mut self, file: &MediaItem, film: &Film<'_>) -> Option<Sound> {
         match film.sound() {
-            Ok(sound) => sound.map(|sound| Sound { samples: sound.samples, rate_hz: sound.rate_hz }),
+            Ok(sound) => sound.map(|sound| Sound {
+                samples: sound.samples,
+                rate_hz: sound.rate_hz,
+            }),
             Err(error) => {
-                self.warnings.push(format!("The sound of {} was not heard: {error}.", file.name));
+                self.warnings.push(format!(
+                    "The sound of {} was not heard: {error}.",
+                    file.name
+                ));
                 None
             }
         }
@@ -127,9 +182,12 @@ impl<'a> SourceDecoder<'a> {
 
     fn thumbnail(&mut self, picture: &Rgb) -> Result<String, media::MediaError> {
         let height = THUMBNAIL_PX.min(picture.height_px);
-        let width = (picture.width_px * height).div_ceil(picture.height_px.max(1)).max(1);
+        let width = (picture.width_px * height)
+            .div_ceil(picture.height_px.max(1))
+            .max(1);
         let small = resize_float(picture, width, height);
-        let jpeg = media::encode::jpeg(width as u32, height as u32, &small.data, THUMBNAIL_QUALITY)?;
+        let jpeg =
+            media::encode::jpeg(width as u32, height as u32, &small.data, THUMBNAIL_QUALITY)?;
         let hash = media::content_hash(&jpeg);
         if self.derived_media.iter().all(|(known, _)| *known != hash) {
             self.derived_media.push((hash.clone(), jpeg));

@@ -16,7 +16,10 @@ fn assert_parity(dir: &Path, cases: usize) {
     let reference = Reference::open(dir);
     let names = reference.cases();
     assert!(names.len() >= cases, "{names:?}");
-    let rows: Vec<_> = names.iter().flat_map(|case| reference.compare(case)).collect();
+    let rows: Vec<_> = names
+        .iter()
+        .flat_map(|case| reference.compare(case))
+        .collect();
     // Ten quantities are recorded even of a case without media.
     assert!(rows.len() >= 10 * names.len());
     assert!(rows.iter().all(|row| row.ok), "\n{}", table(&rows));
@@ -39,7 +42,10 @@ fn films_are_sampled_as_in_the_reference() {
     let reference = Reference::open(&fixtures());
     let indices = |frames, fps| engine::inspect::frame_indices(reference.model(), frames, fps);
     // torch: linspace(0, total - 1, n).round() with n of the released sampler.
-    assert_eq!(indices(150, 30.0), [0, 17, 33, 50, 66, 83, 99, 116, 132, 149]);
+    assert_eq!(
+        indices(150, 30.0),
+        [0, 17, 33, 50, 66, 83, 99, 116, 132, 149]
+    );
     assert_eq!(indices(10, 25.0), [0, 3, 6, 9]);
     assert_eq!(indices(3, 1.0), [0, 2]);
     assert_eq!(indices(1, 1.0), [0, 0]);

@@ -19,12 +19,21 @@ fn model() -> Model {
 }
 
 fn file(name: &str, bytes: Vec<u8>) -> MediaItem {
-    MediaItem { name: name.to_owned(), hash: media::content_hash(&bytes), bytes: Arc::from(bytes) }
+    MediaItem {
+        name: name.to_owned(),
+        hash: media::content_hash(&bytes),
+        bytes: Arc::from(bytes),
+    }
 }
 
 fn options(max_new_tokens: u32) -> TraceOptions {
     TraceOptions {
-        decoding: Decoding { max_new_tokens, no_repeat_ngram: 3, top_p: 1.0, ..Decoding::default() },
+        decoding: Decoding {
+            max_new_tokens,
+            no_repeat_ngram: 3,
+            top_p: 1.0,
+            ..Decoding::default()
+        },
         method: Method {
             signal: SignalKind::AttMean,
             unit_score: UnitScore::Sum,
@@ -81,20 +90,38 @@ fn events_rebuild_the_record() {
     let chunks: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            TraceEvent::Chunk { chunk, attribution, .. } => Some((chunk.clone(), attribution.clone())),
+            TraceEvent::Chunk {
+                chunk, attribution, ..
+            } => Some((chunk.clone(), attribution.clone())),
             _ => None,
         })
         .collect();
-    let recorded: Vec<_> =
-        record.chunks.iter().cloned().zip(record.attributions.iter().cloned()).collect();
+    let recorded: Vec<_> = record
+        .chunks
+        .iter()
+        .cloned()
+        .zip(record.attributions.iter().cloned())
+        .collect();
     assert_eq!(chunks, recorded);
     assert!(events.iter().any(|event| matches!(
         event,
         TraceEvent::Sources { sources, units } if *sources == record.sources && *units == record.units
     )));
 
-    let modalities: Vec<_> = record.sources.iter().map(|source| source.modality()).collect();
-    assert_eq!(modalities, [Modality::Text, Modality::Image, Modality::Text, Modality::Audio]);
+    let modalities: Vec<_> = record
+        .sources
+        .iter()
+        .map(|source| source.modality())
+        .collect();
+    assert_eq!(
+        modalities,
+        [
+            Modality::Text,
+            Modality::Image,
+            Modality::Text,
+            Modality::Audio
+        ]
+    );
     assert_eq!(record.sources[0].role, SourceRole::Prompt);
     assert!(record.units.iter().all(|unit| unit.positions > 0));
     assert_eq!(record.tokens.len(), outcome.generated_ids.len());
@@ -105,9 +132,12 @@ fn events_rebuild_the_record() {
 fn the_answer_is_what_decoding_the_ids_gives() {
     let model = model();
     let (_, outcome) = run(&model, &request(48));
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/qwen/checkpoint/tokenizer.json");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/qwen/checkpoint/tokenizer.json");
     let tokenizer = tokenizers::Tokenizer::from_file(file).expect("a tokenizer");
-    let whole = tokenizer.decode(&outcome.generated_ids, true).expect("decodes");
+    let whole = tokenizer
+        .decode(&outcome.generated_ids, true)
+        .expect("decodes");
     assert_eq!(outcome.record.response, whole);
     // The random model writes broken characters: the case that matters is there.
     assert!(whole.contains('\u{fffd}'), "{whole:?}");
@@ -117,10 +147,16 @@ fn the_answer_is_what_decoding_the_ids_gives() {
 fn scores_are_distributions_over_the_prompt() {
     let (_, outcome) = run(&model(), &request(6));
     let scores = outcome.scores.expect("kept");
-    assert_eq!((scores.steps, scores.prompt), (outcome.generated_ids.len(), outcome.input_ids.len()));
+    assert_eq!(
+        (scores.steps, scores.prompt),
+        (outcome.generated_ids.len(), outcome.input_ids.len())
+    );
     assert_eq!(scores.attmean.len(), scores.steps * scores.prompt);
     let first: f32 = scores.attmean[..scores.prompt].iter().sum();
-    assert!((first - 1.0).abs() < 1e-4, "at the first step there is nothing but the prompt: {first}");
+    assert!(
+        (first - 1.0).abs() < 1e-4,
+        "at the first step there is nothing but the prompt: {first}"
+    );
     assert!(scores.attgrads.iter().all(|&v| v >= 0.0) && scores.attgrads.iter().any(|&v| v > 0.0));
 }
 
@@ -130,7 +166,10 @@ fn the_same_request_gives_the_same_bits() {
     let request = request(24);
     let (first, second) = (run(&model, &request).1, run(&model, &request).1);
     assert_eq!(first.record, second.record);
-    assert_eq!(first.scores.map(|s| s.attgrads), second.scores.map(|s| s.attgrads));
+    assert_eq!(
+        first.scores.map(|s| s.attgrads),
+        second.scores.map(|s| s.attgrads)
+    );
 }
 
 #[test]
@@ -140,14 +179,21 @@ fn stop_takes_effect_within_one_step() {
         if matches!(event, TraceEvent::Token { .. }) {
             tokens += 1;
         }
-        if tokens == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if tokens == 3 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })
     .expect("a record");
     assert_eq!(outcome.generated_ids.len(), 3);
     assert_eq!(outcome.record.receipt.finish, Finish::Stopped);
 
     let before = trace(&model(), &request(48), &mut |event| match event {
-        TraceEvent::Progress { stage: attribution::record::Stage::Prefill, .. } => ControlFlow::Break(()),
+        TraceEvent::Progress {
+            stage: attribution::record::Stage::Prefill,
+            ..
+        } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     })
     .expect("a record");
@@ -166,7 +212,13 @@ fn special_tokens_in_a_text_stay_text() {
         run(&model, &request).1
     };
     let ends = |outcome: &Outcome| {
-        let count = |id| outcome.input_ids.iter().filter(|&&other| other == id).count();
+        let count = |id| {
+            outcome
+                .input_ids
+                .iter()
+                .filter(|&&other| other == id)
+                .count()
+        };
         let end = plain.input_ids[plain.input_ids.len() - 5];
         count(end)
     };
@@ -178,14 +230,18 @@ fn special_tokens_in_a_text_stay_text() {
 fn unusable_requests_are_refused_with_a_sentence() {
     let model = model();
     let refuse = |request: &TraceRequest| {
-        trace(&model, request, &mut |_| ControlFlow::Continue(())).expect_err("refused").to_string()
+        trace(&model, request, &mut |_| ControlFlow::Continue(()))
+            .expect_err("refused")
+            .to_string()
     };
     let mut empty = request(4);
     empty.prompt.clear();
     empty.items.clear();
     assert!(refuse(&empty).contains("neither"));
     let mut broken = request(4);
-    broken.items.push(Item::Image(file("x.png", b"not a picture".to_vec())));
+    broken
+        .items
+        .push(Item::Image(file("x.png", b"not a picture".to_vec())));
     assert!(refuse(&broken).starts_with("item 4 (x.png)"));
     let mut narrow = request(4);
     let strip = media::encode::png(900, 2, &[9; 900 * 2 * 3]).expect("a PNG");

@@ -30,7 +30,10 @@ pub(crate) struct MelShape {
 /// Log-mel of `samples`, as if padded with silence or cut to the window.
 pub(crate) fn log_mel(samples: &[f32], shape: &MelShape) -> Mel {
     let samples = &samples[..samples.len().min(shape.window)];
-    let frames = samples.len().div_ceil(shape.hop).min(shape.window / shape.hop);
+    let frames = samples
+        .len()
+        .div_ceil(shape.hop)
+        .min(shape.window / shape.hop);
     let filters = mel_filters(shape);
     let window: Vec<f64> = (0..shape.fft)
         .map(|i| 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / shape.fft as f64).cos())
@@ -41,14 +44,21 @@ pub(crate) fn log_mel(samples: &[f32], shape: &MelShape) -> Mel {
     let mut scratch = transform.make_scratch_vec();
     let mut values = vec![0f32; shape.bins * frames];
     // Where only the padding is left, every band sits at the floor below; the frames need not be computed.
-    let mut loudest = if frames * shape.hop < shape.window { LOG_FLOOR } else { f32::NEG_INFINITY };
+    let mut loudest = if frames * shape.hop < shape.window {
+        LOG_FLOOR
+    } else {
+        f32::NEG_INFINITY
+    };
     for frame in 0..frames {
         let start = (frame * shape.hop) as isize - (shape.fft / 2) as isize;
         for (index, (slot, weight)) in input.iter_mut().zip(&window).enumerate() {
             *slot = weight * f64::from(reflected(samples, start + index as isize, shape.window));
         }
         // The plan fixes all three lengths, which is the only thing that can fail.
-        if transform.process_with_scratch(&mut input, &mut spectrum, &mut scratch).is_err() {
+        if transform
+            .process_with_scratch(&mut input, &mut spectrum, &mut scratch)
+            .is_err()
+        {
             break;
         }
         for (bin, filter) in filters.iter().enumerate() {
@@ -66,7 +76,11 @@ pub(crate) fn log_mel(samples: &[f32], shape: &MelShape) -> Mel {
     for value in &mut values {
         *value = (value.max(loudest - 8.0) + 4.0) / 4.0;
     }
-    Mel { values, bins: shape.bins, frames }
+    Mel {
+        values,
+        bins: shape.bins,
+        frames,
+    }
 }
 
 /// log10 of the smallest power that counts.
@@ -77,7 +91,11 @@ fn reflected(samples: &[f32], at: isize, window: usize) -> f32 {
     let last = window as isize - 1;
     let at = if at < 0 { -at } else { at };
     let at = if at > last { 2 * last - at } else { at };
-    usize::try_from(at).ok().and_then(|at| samples.get(at)).copied().unwrap_or(0.0)
+    usize::try_from(at)
+        .ok()
+        .and_then(|at| samples.get(at))
+        .copied()
+        .unwrap_or(0.0)
 }
 
 /// The non-zero stretch of one triangular filter.
@@ -107,17 +125,31 @@ fn mel_filters(shape: &MelShape) -> Vec<Filter> {
                 })
                 .collect();
             let first = all.iter().position(|&w| w > 0.0).unwrap_or(0);
-            let end = all.iter().rposition(|&w| w > 0.0).map_or(first, |last| last + 1);
-            Filter { first, weights: all[first..end].to_vec() }
+            let end = all
+                .iter()
+                .rposition(|&w| w > 0.0)
+                .map_or(first, |last| last + 1);
+            Filter {
+                first,
+                weights: all[first..end].to_vec(),
+            }
         })
         .collect()
 }
 
 /// Linear below 1 kHz, logarithmic above.
 fn hertz_to_mel(hertz: f64) -> f64 {
-    if hertz < 1000.0 { 3.0 * hertz / 200.0 } else { 15.0 + (hertz / 1000.0).ln() * 27.0 / 6.4f64.ln() }
+    if hertz < 1000.0 {
+        3.0 * hertz / 200.0
+    } else {
+        15.0 + (hertz / 1000.0).ln() * 27.0 / 6.4f64.ln()
+    }
 }
 
 fn mel_to_hertz(mel: f64) -> f64 {
-    if mel < 15.0 { 200.0 * mel / 3.0 } else { 1000.0 * (6.4f64.ln() / 27.0 * (mel - 15.0)).exp() }
+    if mel < 15.0 {
+        200.0 * mel / 3.0
+    } else {
+        1000.0 * (6.4f64.ln() / 27.0 * (mel - 15.0)).exp()
+    }
 }

@@ -53,10 +53,20 @@ pub(crate) fn smart_resize(
 
 /// Cuts frames of equal size. A single picture, or an odd last frame, is repeated to fill its slice.
 pub(crate) fn cut_patches(frames: &[Rgb], shape: &PatchShape) -> Patches {
-    let PatchShape { side, time, merge, mean, std } = *shape;
+    let PatchShape {
+        side,
+        time,
+        merge,
+        mean,
+        std,
+    } = *shape;
     let width = 3 * time * side * side;
     let Some(last) = frames.last() else {
-        return Patches { values: Vec::new(), width, grid: [0, 0, 0] };
+        return Patches {
+            values: Vec::new(),
+            width,
+            grid: [0, 0, 0],
+        };
     };
     let (rows, cols) = (last.height_px / side, last.width_px / side);
     let slices = frames.len().div_ceil(time);
@@ -84,5 +94,9 @@ pub(crate) fn cut_patches(frames: &[Rgb], shape: &PatchShape) -> Patches {
             }
         }
     }
-    Patches { values, width, grid: [slices, rows, cols] }
+    Patches {
+        values,
+        width,
+        grid: [slices, rows, cols],
+    }
 }

@@ -1,18 +1,21 @@
 //! Resampling of sound by a zero-phase windowed sinc.
 //! In: mono samples at any rate. Out: `ceil(n * to / from)` samples at the wanted rate.
 //!
-//! The pass band, the stop band and the attenuation are those of soxr's "HQ", which the reference stack uses.
+//! The kernel is that of soxr's "HQ" (measured from its impulse response), which the reference stack uses.
 
-/// Where the pass band ends, relative to the lower Nyquist frequency; the stop band begins at 1.
-const PASS_END: f64 = 0.9136;
-/// Stop-band attenuation, dB (20 bits).
-const ATTENUATION_DB: f64 = 120.4;
-/// Most kernel phases that are tabulated exactly; odd rate pairs share an interpolated table.
-const MAX_PHASES: usize = 1_280;
-/// Table steps per input sample where phases are interpolated.
-const FINE_STEPS: usize = 2_048;
+/// Half the kernel's length, in samples of the lower rate.
+const HALF_WIDTH: f64 = 92.17;
+/// Where the kernel has fallen by 6 dB, relative to the lower Nyquist frequency; from 1 on it stops everything.
+const CUTOFF: f64 = 0.95687;
+/// Shape of the Kaiser window: 116 dB of attenuation.
+const BETA: f64 = 11.82;
+/// Most weights in a table of exact phases; odd rate pairs share an interpolated one.
+const MAX_WEIGHTS: usize = 1 << 20;
+/// Table steps per sample of the lower rate, where phases are interpolated.
+const FINE_STEPS: f64 = 2_048.0;
 
-/// Resamples `samples` from `from_hz` to `to_hz`.
+/// Resamples `samples` from `from_hz` to `to_hz`. As in the reference stack the length is rounded up, but a last sample
+/// whose time is nearer to the end than to its own place stays silent.
 pub fn resample(samples: &[f32], from_hz: u32, to_hz: u32) -> Vec<f32> {
     if from_hz == to_hz || samples.is_empty() || from_hz == 0 || to_hz == 0 {
         return samples.to_vec();
@@ -20,24 +23,60 @@ pub fn resample(samples: &[f32], from_hz: u32, to_hz: u32) -> Vec<f32> {
     let divisor = gcd(from_hz, to_hz);
     let (up, down) = ((to_hz / divisor) as usize, (from_hz / divisor) as usize);
     let kernel = Kernel::new((f64::from(to_hz) / f64::from(from_hz)).min(1.0));
-    let length = (samples.len() as u64 * up as u64).div_ceil(down as u64) as usize;
-    if up <= MAX_PHASES {
-        let phases: Vec<Vec<f64>> =
-            (0..up).map(|phase| kernel.taps(phase as f64 / up as f64)).collect();
-        return (0..length)
-            .map(|index| {
-                let at = index * down;
-                convolve(samples, at / up, kernel.half_len, &phases[at % up])
-            })
-            .collect();
-    }
-    let table: Vec<Vec<f64>> =
-        (0..=FINE_STEPS).map(|step| kernel.taps(step as f64 / FINE_STEPS as f64)).collect();
+    let end = samples.len() as u64 * up as u64;
+    let length = end.div_ceil(down as u64) as usize;
+    let mut out = if up * kernel.half_len <= MAX_WEIGHTS {
+        exact_phases(samples, &kernel, up, down, length)
+    } else {
+        interpolated_phases(samples, &kernel, up, down, length)
+    };
+    let rounded = ((2 * end + down as u64) / (2 * down as u64)) as usize;
+    out[rounded.min(length)..].fill(0.0);
+    out
+}
+
+/// Every phase's taps are computed once.
+fn exact_phases(
+    samples: &[f32],
+    kernel: &Kernel,
+    up: usize,
+    down: usize,
+    length: usize,
+) -> Vec<f32> {
+    let phases: Vec<Vec<f64>> = (0..up)
+        .map(|phase| kernel.taps(phase as f64 / up as f64))
+        .collect();
+    let at = |index: usize| index as u64 * down as u64;
+    (0..length)
+        .map(|index| {
+            let (centre, phase) = (at(index) / up as u64, at(index) % up as u64);
+            convolve(
+                samples,
+                centre as usize,
+                kernel.half_len,
+                &phases[phase as usize],
+            )
+        })
+        .collect()
+}
+
+/// Taps of a fine table; an output between two steps is interpolated.
+fn interpolated_phases(
+    samples: &[f32],
+    kernel: &Kernel,
+    up: usize,
+    down: usize,
+    length: usize,
+) -> Vec<f32> {
+    let steps = (FINE_STEPS * HALF_WIDTH / kernel.half_width).ceil() as usize;
+    let table: Vec<Vec<f64>> = (0..=steps)
+        .map(|step| kernel.taps(step as f64 / steps as f64))
+        .collect();
     (0..length)
         .map(|index| {
             let at = index as u64 * down as u64;
-            let position = (at % up as u64) as f64 / up as f64 * FINE_STEPS as f64;
-            let step = (position as usize).min(FINE_STEPS - 1);
+            let position = (at % up as u64) as f64 / up as f64 * steps as f64;
+            let step = (position as usize).min(steps - 1);
             let part = (position - step as f64) as f32;
             let centre = (at / up as u64) as usize;
             let value = |step: usize| convolve(samples, centre, kernel.half_len, &table[step]);
@@ -58,7 +97,11 @@ fn convolve(samples: &[f32], centre: usize, half_len: usize, taps: &[f64]) -> f3
     if skip >= taps.len() || start >= samples.len() {
         return 0.0;
     }
-    taps[skip..].iter().zip(&samples[start..]).map(|(tap, &v)| tap * f64::from(v)).sum::<f64>() as f32
+    taps[skip..]
+        .iter()
+        .zip(&samples[start..])
+        .map(|(tap, &v)| tap * f64::from(v))
+        .sum::<f64>() as f32
 }
 
 /// A Kaiser-windowed sinc.
@@ -68,19 +111,16 @@ struct Kernel {
     /// Input samples on either side.
     half_width: f64,
     half_len: usize,
-    beta: f64,
 }
 
 impl Kernel {
     /// `ratio`: the lower rate over the input's rate.
     fn new(ratio: f64) -> Self {
-        let transition = std::f64::consts::PI * ratio * (1.0 - PASS_END);
-        let half_width = (ATTENUATION_DB - 7.95) / (2.285 * transition) / 2.0;
+        let half_width = HALF_WIDTH / ratio;
         Self {
-            cutoff: ratio * (1.0 + PASS_END) / 2.0,
+            cutoff: ratio * CUTOFF,
             half_width,
             half_len: half_width.ceil() as usize,
-            beta: 0.1102 * (ATTENUATION_DB - 8.7),
         }
     }
 
@@ -102,8 +142,12 @@ impl Kernel {
             return 0.0;
         }
         let phase = std::f64::consts::PI * x * self.cutoff;
-        let sinc = if phase == 0.0 { 1.0 } else { phase.sin() / phase };
-        sinc * bessel_i0(self.beta * (1.0 - edge * edge).sqrt())
+        let sinc = if phase == 0.0 {
+            1.0
+        } else {
+            phase.sin() / phase
+        };
+        sinc * bessel_i0(BETA * (1.0 - edge * edge).sqrt())
     }
 }
 

@@ -16,7 +16,11 @@ pub(crate) fn resize_float(image: &Rgb, width_px: usize, height_px: usize) -> Rg
         values = vertical(&values, width_px * 3, image.height_px, height_px);
     }
     let to_byte = |v: f32| v.clamp(0.0, 255.0).round_ties_even() as u8;
-    Rgb { width_px, height_px, data: values.into_iter().map(to_byte).collect() }
+    Rgb {
+        width_px,
+        height_px,
+        data: values.into_iter().map(to_byte).collect(),
+    }
 }
 
 /// The inputs of one output pixel: where they start, and their weights.
@@ -40,9 +44,17 @@ fn horizontal(values: &[f32], from: usize, to: usize) -> Vec<f32> {
         for tap in &taps {
             let rounded = tap.rounded();
             let mut sums = [0f32; 3];
-            for (index, (pixel, &weight)) in row[tap.first * 3..].chunks_exact(3).zip(&tap.weights).enumerate() {
+            for (index, (pixel, &weight)) in row[tap.first * 3..]
+                .chunks_exact(3)
+                .zip(&tap.weights)
+                .enumerate()
+            {
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
-                    *sum = if index < rounded { *sum + value * weight } else { fused(value, weight, *sum) };
+                    *sum = if index < rounded {
+                        *sum + value * weight
+                    } else {
+                        fused(value, weight, *sum)
+                    };
                 }
             }
             out.extend(sums);
@@ -78,7 +90,11 @@ fn fused(a: f32, b: f32, c: f32) -> f32 {
 
 fn all_taps(from: usize, to: usize) -> Vec<Taps> {
     let scale = from as f32 / to as f32;
-    let (support, inverse) = if scale >= 1.0 { (2.0 * scale, 1.0 / scale) } else { (2.0, 1.0) };
+    let (support, inverse) = if scale >= 1.0 {
+        (2.0 * scale, 1.0 / scale)
+    } else {
+        (2.0, 1.0)
+    };
     (0..to)
         .map(|index| {
             let centre = (f64::from(scale) * (index as f64 + 0.5)) as f32;
@@ -91,7 +107,10 @@ fn all_taps(from: usize, to: usize) -> Vec<Taps> {
                 })
                 .collect();
             let sum = raw.iter().fold(0f32, |sum, weight| sum + weight);
-            Taps { first, weights: raw.into_iter().map(|weight| weight / sum).collect() }
+            Taps {
+                first,
+                weights: raw.into_iter().map(|weight| weight / sum).collect(),
+            }
         })
         .collect()
 }

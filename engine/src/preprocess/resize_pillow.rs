@@ -8,15 +8,27 @@ const PRECISION: u32 = 22;
 
 /// Resizes as `PIL.Image.resize(size, BICUBIC)` does.
 pub(crate) fn resize_pillow(image: &Rgb, width_px: usize, height_px: usize) -> Rgb {
-    let wide = if width_px == image.width_px { image.clone() } else { horizontal(image, width_px) };
-    if height_px == wide.height_px { wide } else { vertical(&wide, height_px) }
+    let wide = if width_px == image.width_px {
+        image.clone()
+    } else {
+        horizontal(image, width_px)
+    };
+    if height_px == wide.height_px {
+        wide
+    } else {
+        vertical(&wide, height_px)
+    }
 }
 
 /// Weights as Pillow stores them: scaled, rounded half away from zero.
 fn fixed_weights(input: usize, output: usize) -> Vec<(usize, Vec<i64>)> {
     let fix = |weight: f64| {
         let scaled = weight * f64::from(1u32 << PRECISION);
-        (if weight < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i64
+        (if weight < 0.0 {
+            scaled - 0.5
+        } else {
+            scaled + 0.5
+        }) as i64
     };
     bicubic_weights(input, output)
         .into_iter()
@@ -42,7 +54,11 @@ fn horizontal(image: &Rgb, width_px: usize) -> Rgb {
             data.extend(sums.map(to_byte));
         }
     }
-    Rgb { width_px, height_px: image.height_px, data }
+    Rgb {
+        width_px,
+        height_px: image.height_px,
+        data,
+    }
 }
 
 fn vertical(image: &Rgb, height_px: usize) -> Rgb {
@@ -52,14 +68,21 @@ fn vertical(image: &Rgb, height_px: usize) -> Rgb {
     let mut sums = vec![0i64; row_len];
     for (first, weights) in &weights {
         sums.fill(1 << (PRECISION - 1));
-        for (row, &weight) in image.data[first * row_len..].chunks_exact(row_len).zip(weights) {
+        for (row, &weight) in image.data[first * row_len..]
+            .chunks_exact(row_len)
+            .zip(weights)
+        {
             for (sum, &value) in sums.iter_mut().zip(row) {
                 *sum += i64::from(value) * weight;
             }
         }
         data.extend(sums.iter().map(|&sum| to_byte(sum)));
     }
-    Rgb { width_px: image.width_px, height_px, data }
+    Rgb {
+        width_px: image.width_px,
+        height_px,
+        data,
+    }
 }
 
 /// One axis of an antialiased bicubic resize: for each output pixel, where its inputs start and their weights (sum 1).
@@ -74,8 +97,9 @@ fn bicubic_weights(input: usize, output: usize) -> Vec<(usize, Vec<f64>)> {
             let centre = (index as f64 + 0.5) * scale;
             let first = ((centre - support + 0.5) as isize).max(0) as usize;
             let end = ((centre + support + 0.5) as usize).min(input);
-            let raw: Vec<f64> =
-                (first..end).map(|at| cubic((at as f64 - centre + 0.5) / widening)).collect();
+            let raw: Vec<f64> = (first..end)
+                .map(|at| cubic((at as f64 - centre + 0.5) / widening))
+                .collect();
             let sum: f64 = raw.iter().sum();
             (first, raw.iter().map(|weight| weight / sum).collect())
         })

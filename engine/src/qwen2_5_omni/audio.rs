@@ -80,7 +80,9 @@ impl AudioTower {
             hidden = layer.forward(&hidden, &segments)?;
         }
         // Pairs over the whole sound, across chunks; an odd last frame is dropped.
-        let pairs = hidden.narrow(0, 0, tokens * 2)?.reshape((tokens, 2, self.config.d_model))?;
+        let pairs = hidden
+            .narrow(0, 0, tokens * 2)?
+            .reshape((tokens, 2, self.config.d_model))?;
         let pooled = pairs.mean(1)?;
         Ok(Some(self.proj.forward(&self.norm.forward(&pooled)?)?))
     }
@@ -96,7 +98,12 @@ impl AudioTower {
         let mut push = |frames: Tensor| -> Result<()> {
             let (chunks, _, _) = frames.dims3()?;
             let x = self.conv1.forward(&frames)?.gelu_erf()?;
-            let x = self.conv2.forward(&x)?.gelu_erf()?.transpose(1, 2)?.contiguous()?;
+            let x = self
+                .conv2
+                .forward(&x)?
+                .gelu_erf()?
+                .transpose(1, 2)?
+                .contiguous()?;
             let (_, length, dim) = x.dims3()?;
             let positioned = x.broadcast_add(&sinusoids(length, dim, &x)?)?;
             parts.push(positioned.reshape((chunks * length, dim))?);
@@ -104,12 +111,19 @@ impl AudioTower {
             Ok(())
         };
         if whole > 0 {
-            let full = features.narrow(1, 0, whole * chunk)?.reshape((mel.bins, whole, chunk))?;
+            let full = features
+                .narrow(1, 0, whole * chunk)?
+                .reshape((mel.bins, whole, chunk))?;
             push(full.transpose(0, 1)?.contiguous()?)?;
         }
         let rest = mel.frames - whole * chunk;
         if rest > 0 {
-            push(features.narrow(1, whole * chunk, rest)?.unsqueeze(0)?.contiguous()?)?;
+            push(
+                features
+                    .narrow(1, whole * chunk, rest)?
+                    .unsqueeze(0)?
+                    .contiguous()?,
+            )?;
         }
         Ok((Tensor::cat(&parts, 0)?, segments))
     }
@@ -139,7 +153,8 @@ impl Convolution {
 
     /// `[chunks, in, frames]` -> `[chunks, out, ceil(frames / stride)]`
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.conv1d(&self.weight, 1, self.stride, 1, 1)?.broadcast_add(&self.bias)
+        x.conv1d(&self.weight, 1, self.stride, 1, 1)?
+            .broadcast_add(&self.bias)
     }
 }
 
@@ -163,10 +178,17 @@ impl Layer {
     fn forward(&self, x: &Tensor, segments: &[usize]) -> Result<Tensor> {
         let normed = self.attention_norm.forward(x)?;
         let heads = |linear: &Linear| split_heads(&linear.forward(&normed)?, self.heads);
-        let context =
-            attend_segments(&heads(&self.query)?, &heads(&self.key)?, &heads(&self.value)?, segments)?;
+        let context = attend_segments(
+            &heads(&self.query)?,
+            &heads(&self.key)?,
+            &heads(&self.value)?,
+            segments,
+        )?;
         let x = (x + self.output.forward(&context)?)?;
-        let fed = self.fc1.forward(&self.final_norm.forward(&x)?)?.gelu_erf()?;
+        let fed = self
+            .fc1
+            .forward(&self.final_norm.forward(&x)?)?
+            .gelu_erf()?;
         x + self.fc2.forward(&fed)?
     }
 }

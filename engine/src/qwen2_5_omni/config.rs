@@ -122,7 +122,7 @@ impl Default for PreprocessConfig {
     fn default() -> Self {
         Self {
             image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            image_std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+            image_std: [0.268_629_55, 0.261_302_6, 0.275_777_1],
             min_pixels: 4 * 28 * 28,
             max_pixels: 16_384 * 28 * 28,
             video_min_pixels: 128 * 28 * 28,
@@ -142,7 +142,11 @@ impl Default for PreprocessConfig {
 
 impl PreprocessConfig {
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.n_fft == 0 || self.hop_length == 0 || self.sampling_rate == 0 || self.chunk_length == 0 {
+        if self.n_fft == 0
+            || self.hop_length == 0
+            || self.sampling_rate == 0
+            || self.chunk_length == 0
+        {
             return Err("a size of the audio features is 0".to_owned());
         }
         if self.fps.is_nan() || self.fps <= 0.0 {
@@ -193,9 +197,11 @@ impl ThinkerConfig {
         if let Some(vision) = config.get_mut("vision_config") {
             take_other_name(vision, "in_chans", "in_channels");
         }
-        let config: Self = serde_json::from_value(config)
-            .map_err(|error| files.failure("config.json", error))?;
-        config.check().map_err(|reason| files.failure("config.json", reason))?;
+        let config: Self =
+            serde_json::from_value(config).map_err(|error| files.failure("config.json", error))?;
+        config
+            .check()
+            .map_err(|reason| files.failure("config.json", reason))?;
         Ok(config)
     }
 
@@ -217,7 +223,10 @@ impl ThinkerConfig {
         if sizes.contains(&0) {
             return Err("a size is 0".to_owned());
         }
-        if text.num_attention_heads % text.num_key_value_heads != 0 {
+        if !text
+            .num_attention_heads
+            .is_multiple_of(text.num_key_value_heads)
+        {
             return Err("query heads are not a multiple of key heads".to_owned());
         }
         if text.mrope_section().iter().sum::<usize>() * 2 != text.head_dim() {
@@ -231,7 +240,9 @@ impl ThinkerConfig {
         if vision.window_size / vision.spatial_merge_size / vision.patch_size == 0 {
             return Err("window_size is smaller than one merged patch".to_owned());
         }
-        if vision.out_hidden_size != text.hidden_size || self.audio_config.output_dim != text.hidden_size {
+        if vision.out_hidden_size != text.hidden_size
+            || self.audio_config.output_dim != text.hidden_size
+        {
             return Err("a tower's output width is not the decoder's width".to_owned());
         }
         Ok(())
@@ -257,7 +268,8 @@ impl ThinkerConfig {
 
 impl TextConfig {
     pub(crate) fn head_dim(&self) -> usize {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
     /// Longest context the model was made for.
@@ -270,12 +282,17 @@ impl TextConfig {
     }
 
     pub(crate) fn rope_theta(&self) -> f64 {
-        self.ropes().find_map(|rope| rope.rope_theta).or(self.rope_theta).unwrap_or(1e6)
+        self.ropes()
+            .find_map(|rope| rope.rope_theta)
+            .or(self.rope_theta)
+            .unwrap_or(1e6)
     }
 
     /// How many rotary frequencies follow time, height and width, in turn.
     pub(crate) fn mrope_section(&self) -> Vec<usize> {
-        self.ropes().find_map(|rope| rope.mrope_section.clone()).unwrap_or_else(|| vec![16, 24, 24])
+        self.ropes()
+            .find_map(|rope| rope.mrope_section.clone())
+            .unwrap_or_else(|| vec![16, 24, 24])
     }
 }
 

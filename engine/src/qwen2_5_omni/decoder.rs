@@ -78,7 +78,11 @@ impl Decoder {
             layers,
             norm: RmsNorm::load(&model.pp("norm"), text.hidden_size, text.rms_norm_eps)?,
             head: Linear::from_weight(head),
-            rope: TimeHeightWidthRope::new(text.head_dim(), text.rope_theta(), &text.mrope_section()),
+            rope: TimeHeightWidthRope::new(
+                text.head_dim(),
+                text.rope_theta(),
+                &text.mrope_section(),
+            ),
             kv_heads: text.num_key_value_heads,
             head_dim: text.head_dim(),
         })
@@ -86,7 +90,8 @@ impl Decoder {
 
     /// `[ids, hidden]`
     pub(crate) fn embed(&self, ids: &[u32]) -> Result<Tensor> {
-        self.embedding.index_select(&Tensor::new(ids, self.embedding.device())?, 0)
+        self.embedding
+            .index_select(&Tensor::new(ids, self.embedding.device())?, 0)
     }
 
     /// Runs the prompt. `capacity` bounds prompt plus generated tokens; `layer_done(done, total)` returns whether to go on.
@@ -100,10 +105,20 @@ impl Decoder {
     ) -> Result<Option<(DecoderState, StepOutput)>> {
         let rotary = self.rope.tables(positions, embeds)?;
         let new_cache = || {
-            KvCache::new(self.kv_heads, capacity, self.head_dim, embeds.dtype(), embeds.device())
+            KvCache::new(
+                self.kv_heads,
+                capacity,
+                self.head_dim,
+                embeds.dtype(),
+                embeds.device(),
+            )
         };
         let mut state = DecoderState {
-            caches: self.layers.iter().map(|_| new_cache()).collect::<Result<_>>()?,
+            caches: self
+                .layers
+                .iter()
+                .map(|_| new_cache())
+                .collect::<Result<_>>()?,
             prompt: positions.len(),
         };
         let mut tap = AttentionTap::default();
@@ -111,7 +126,11 @@ impl Decoder {
         let mut after_attention = hidden.clone();
         for (index, (layer, cache)) in self.layers.iter().zip(&mut state.caches).enumerate() {
             // Of the last layer only the last row is ever used.
-            let rows = if index + 1 == self.layers.len() { 1 } else { positions.len() };
+            let rows = if index + 1 == self.layers.len() {
+                1
+            } else {
+                positions.len()
+            };
             (after_attention, hidden) = layer.forward(&hidden, &rotary, cache, rows, &mut tap)?;
             if !layer_done(index + 1, self.layers.len()) {
                 return Ok(None);
@@ -122,7 +141,12 @@ impl Decoder {
     }
 
     /// Feeds one generated token.
-    pub(crate) fn step(&self, state: &mut DecoderState, id: u32, position: u32) -> Result<StepOutput> {
+    pub(crate) fn step(
+        &self,
+        state: &mut DecoderState,
+        id: u32,
+        position: u32,
+    ) -> Result<StepOutput> {
         let mut hidden = self.embed(&[id])?;
         let rotary = self.rope.tables(&[[position; 3]], &hidden)?;
         let mut tap = AttentionTap::default();
@@ -133,20 +157,37 @@ impl Decoder {
         self.finish(after_attention, hidden, tap)
     }
 
-    fn finish(&self, after_attention: Tensor, last_hidden: Tensor, tap: AttentionTap) -> Result<StepOutput> {
+    fn finish(
+        &self,
+        after_attention: Tensor,
+        last_hidden: Tensor,
+        tap: AttentionTap,
+    ) -> Result<StepOutput> {
         let logits = self.head.forward(&self.norm.forward(&last_hidden)?)?;
         let logits = logits.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?;
-        Ok(StepOutput { logits, tap, after_attention, last_hidden })
+        Ok(StepOutput {
+            logits,
+            tap,
+            after_attention,
+            last_hidden,
+        })
     }
 
     /// All signals of a step, once its token is chosen.
     ///
     /// The gradient of the chosen logit is taken back through the one-token tail by hand
     /// (output row, final norm, feed-forward with its norm and residual, output map): no second forward, no autograd.
-    pub(crate) fn signals(&self, state: &DecoderState, step: &StepOutput, chosen: u32) -> Result<StepScores> {
+    pub(crate) fn signals(
+        &self,
+        state: &DecoderState,
+        step: &StepOutput,
+        chosen: u32,
+    ) -> Result<StepScores> {
         let prompt = state.prompt;
         let (Some(layer), Some(cache)) = (self.layers.last(), state.caches.last()) else {
-            return Err(candle_core::Error::Msg("the decoder has no layer".to_owned()));
+            return Err(candle_core::Error::Msg(
+                "the decoder has no layer".to_owned(),
+            ));
         };
         let attgrads = match step.tap.last_probabilities() {
             Some(probabilities) => {
@@ -168,8 +209,11 @@ impl Decoder {
 impl Layer {
     fn load(vb: &VarBuilder, config: &ThinkerConfig) -> Result<Self> {
         let text = &config.text_config;
-        let (hidden, heads, kv_heads) =
-            (text.hidden_size, text.num_attention_heads, text.num_key_value_heads);
+        let (hidden, heads, kv_heads) = (
+            text.hidden_size,
+            text.num_attention_heads,
+            text.num_key_value_heads,
+        );
         let (queries, keys) = (heads * text.head_dim(), kv_heads * text.head_dim());
         let attention = vb.pp("self_attn");
         Ok(Self {
@@ -178,7 +222,11 @@ impl Layer {
             key: Linear::load(&attention.pp("k_proj"), hidden, keys, true)?,
             value: Linear::load(&attention.pp("v_proj"), hidden, keys, true)?,
             output: Linear::load(&attention.pp("o_proj"), queries, hidden, false)?,
-            post_norm: RmsNorm::load(&vb.pp("post_attention_layernorm"), hidden, text.rms_norm_eps)?,
+            post_norm: RmsNorm::load(
+                &vb.pp("post_attention_layernorm"),
+                hidden,
+                text.rms_norm_eps,
+            )?,
             feed_forward: SwiGlu::load(&vb.pp("mlp"), hidden, text.intermediate_size, false)?,
             heads,
             kv_heads,
@@ -197,7 +245,10 @@ impl Layer {
     ) -> Result<(Tensor, Tensor)> {
         let rows = hidden.dim(0)?;
         let normed = self.input_norm.forward(hidden)?;
-        let keys = rotate(&split_heads(&self.key.forward(&normed)?, self.kv_heads)?, rotary)?;
+        let keys = rotate(
+            &split_heads(&self.key.forward(&normed)?, self.kv_heads)?,
+            rotary,
+        )?;
         let values = split_heads(&self.value.forward(&normed)?, self.kv_heads)?;
         let first_position = cache.len();
         cache.append(&keys.contiguous()?, &values)?;
@@ -205,7 +256,10 @@ impl Layer {
         for first in (rows - wanted..rows).step_by(QUERY_BLOCK) {
             let count = QUERY_BLOCK.min(rows - first);
             let queries = self.query.forward(&normed.narrow(0, first, count)?)?;
-            let tables = (rotary.0.narrow(0, first, count)?, rotary.1.narrow(0, first, count)?);
+            let tables = (
+                rotary.0.narrow(0, first, count)?,
+                rotary.1.narrow(0, first, count)?,
+            );
             let queries = rotate(&split_heads(&queries, self.heads)?, &tables)?;
             let block = attend_block(&queries, cache, first_position + first)?;
             if first + count == rows {
@@ -216,7 +270,9 @@ impl Layer {
         let context = Tensor::cat(&contexts, 0)?;
         let residual = hidden.narrow(0, rows - wanted, wanted)?;
         let after_attention = (residual + self.output.forward(&context)?)?;
-        let fed = self.feed_forward.forward(&self.post_norm.forward(&after_attention)?)?;
+        let fed = self
+            .feed_forward
+            .forward(&self.post_norm.forward(&after_attention)?)?;
         let out = (&after_attention + fed)?;
         Ok((after_attention, out))
     }
@@ -224,9 +280,12 @@ impl Layer {
     /// Gradient at the layer's output `[1, hidden]` -> gradient at the heads' joint context `[1, heads * dim]`.
     fn tail_backward(&self, after_attention: &Tensor, at_out: &Tensor) -> Result<Tensor> {
         let normed = self.post_norm.forward(after_attention)?;
-        let at_normed = self.feed_forward.backward(&normed, &at_out.to_dtype(normed.dtype())?)?;
+        let at_normed = self
+            .feed_forward
+            .backward(&normed, &at_out.to_dtype(normed.dtype())?)?;
         let at_attention = (at_out + self.post_norm.backward(after_attention, &at_normed)?)?;
-        self.output.backward(&at_attention.to_dtype(normed.dtype())?)
+        self.output
+            .backward(&at_attention.to_dtype(normed.dtype())?)
     }
 }
 
@@ -239,9 +298,17 @@ struct TimeHeightWidthRope {
 
 impl TimeHeightWidthRope {
     fn new(head_dim: usize, theta: f64, sections: &[usize]) -> Self {
-        let axes = sections.iter().enumerate().flat_map(|(i, &count)| std::iter::repeat_n(i % 3, count));
+        let axes = sections
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &count)| std::iter::repeat_n(i % 3, count));
         let frequency = |index: usize| theta.powf(-((2 * index) as f64) / head_dim as f64) as f32;
-        Self { frequencies: axes.enumerate().map(|(index, axis)| (frequency(index), axis)).collect() }
+        Self {
+            frequencies: axes
+                .enumerate()
+                .map(|(index, axis)| (frequency(index), axis))
+                .collect(),
+        }
     }
 
     /// `cos` and `sin`, each `[positions, head_dim / 2]`.
@@ -249,7 +316,9 @@ impl TimeHeightWidthRope {
         let angles: Vec<f32> = positions
             .iter()
             .flat_map(|position| {
-                self.frequencies.iter().map(|&(frequency, axis)| position[axis] as f32 * frequency)
+                self.frequencies
+                    .iter()
+                    .map(|&(frequency, axis)| position[axis] as f32 * frequency)
             })
             .collect();
         rotary_tables(&angles, self.frequencies.len(), like)

@@ -31,6 +31,9 @@ use crate::preprocess::resize_float::resize_float;
 use crate::preprocess::resize_pillow::resize_pillow;
 use crate::signals::StepScores;
 
+/// Beyond any converter: a higher rate is a lie that would only cost memory.
+const MAX_RATE_HZ: u32 = 1_000_000;
+
 /// A loaded Thinker.
 #[derive(Debug)]
 pub(crate) struct QwenOmni {
@@ -55,11 +58,13 @@ impl QwenOmni {
     ) -> Result<Self, EngineError> {
         let config = ThinkerConfig::from_value(files, config)?;
         let preprocess: PreprocessConfig = files.json_or_default("preprocessor_config.json")?;
-        preprocess.check().map_err(|reason| files.failure("preprocessor_config.json", reason))?;
+        preprocess
+            .check()
+            .map_err(|reason| files.failure("preprocessor_config.json", reason))?;
         let named = |token: &str| {
-            tokenizer
-                .token_to_id(token)
-                .ok_or_else(|| files.failure("tokenizer.json", format!("the token {token} is missing")))
+            tokenizer.token_to_id(token).ok_or_else(|| {
+                files.failure("tokenizer.json", format!("the token {token} is missing"))
+            })
         };
         let template = TemplateIds {
             im_start: named("<|im_start|>")?,
@@ -84,7 +89,8 @@ impl QwenOmni {
         Ok(Self {
             decoder: Decoder::load(&vb, &config).map_err(weights)?,
             vision: VisionTower::load(&vb.pp("visual"), &config.vision_config).map_err(weights)?,
-            audio: AudioTower::load(&vb.pp("audio_tower"), &config.audio_config).map_err(weights)?,
+            audio: AudioTower::load(&vb.pp("audio_tower"), &config.audio_config)
+                .map_err(weights)?,
             config,
             preprocess,
             tokenizer,
@@ -116,16 +122,34 @@ impl QwenOmni {
         [grid[1] / merge, grid[2] / merge]
     }
 
-    fn picture(&self, mut item: SourceItem, picture: &Rgb, inputs: &mut Vec<EncoderInput>) -> Result<Piece, EngineError> {
-        let limits = (self.preprocess.min_pixels as f64, self.preprocess.max_pixels as f64);
+    fn picture(
+        &self,
+        mut item: SourceItem,
+        picture: &Rgb,
+        inputs: &mut Vec<EncoderInput>,
+    ) -> Result<Piece, EngineError> {
+        let limits = (
+            self.preprocess.min_pixels as f64,
+            self.preprocess.max_pixels as f64,
+        );
         let (width, height) = self.fitting_size(picture, limits)?;
-        let patches = cut_patches(&[resize_pillow(picture, width, height)], &self.patch_shape());
+        let patches = cut_patches(
+            &[resize_pillow(picture, width, height)],
+            &self.patch_shape(),
+        );
         let cells = self.cells(patches.grid);
         if let SourceItem::Image { grid, .. } = &mut item {
-            *grid = Grid { rows: cells[0] as u32, cols: cells[1] as u32 };
+            *grid = Grid {
+                rows: cells[0] as u32,
+                cols: cells[1] as u32,
+            };
         }
         inputs.push(EncoderInput::Patches(patches));
-        Ok(Piece::Image { item, input: inputs.len() - 1, cells })
+        Ok(Piece::Image {
+            item,
+            input: inputs.len() - 1,
+            cells,
+        })
     }
 
     fn film(
@@ -135,16 +159,21 @@ impl QwenOmni {
         duration_secs: f64,
         sound: Option<Sound>,
         inputs: &mut Vec<EncoderInput>,
+        warnings: &mut Vec<String>,
     ) -> Result<Piece, EngineError> {
         let patches = cut_patches(frames, &self.patch_shape());
         let cells = self.cells(patches.grid);
         if let SourceItem::Video { grid, .. } = &mut item {
-            *grid = Grid { rows: cells[0] as u32, cols: cells[1] as u32 };
+            *grid = Grid {
+                rows: cells[0] as u32,
+                cols: cells[1] as u32,
+            };
         }
         let timing = FilmTiming {
             cells,
             slices: patches.grid[0],
-            secs_per_slice: (self.config.vision_config.temporal_patch_size as f64 / self.preprocess.fps) as f32,
+            secs_per_slice: (self.config.vision_config.temporal_patch_size as f64
+                / self.preprocess.fps) as f32,
             positions_per_sec: self.config.position_id_per_seconds,
             chunk_secs: self.config.seconds_per_chunk,
         };
@@ -153,19 +182,40 @@ impl QwenOmni {
         }
         inputs.push(EncoderInput::Patches(patches));
         let input = inputs.len() - 1;
-        let sound = sound.and_then(|sound| {
-            let mel = self.mel(&sound);
+        let mut heard = None;
+        if let Some(sound) = sound {
+            let mel = self.mel(&sound, warnings)?;
             let tokens = token_count(mel.frames);
-            (tokens > 0).then(|| {
+            if tokens > 0 {
                 inputs.push(EncoderInput::Mel(mel));
-                FilmSound { input: inputs.len() - 1, tokens }
-            })
-        });
-        Ok(Piece::Film { item, input, timing, duration_secs, sound })
+                heard = Some(FilmSound {
+                    input: inputs.len() - 1,
+                    tokens,
+                });
+            }
+        }
+        Ok(Piece::Film {
+            item,
+            input,
+            timing,
+            duration_secs,
+            sound: heard,
+        })
     }
 
-    fn fitting_size(&self, picture: &Rgb, (min, max): (f64, f64)) -> Result<(usize, usize), EngineError> {
-        smart_resize(picture.width_px, picture.height_px, self.cell_px(), min, max).ok_or_else(|| {
+    fn fitting_size(
+        &self,
+        picture: &Rgb,
+        (min, max): (f64, f64),
+    ) -> Result<(usize, usize), EngineError> {
+        smart_resize(
+            picture.width_px,
+            picture.height_px,
+            self.cell_px(),
+            min,
+            max,
+        )
+        .ok_or_else(|| {
             EngineError::Request(format!(
                 "a picture of {} x {} pixels is too narrow: its sides may differ at most 200 times",
                 picture.width_px, picture.height_px
@@ -173,19 +223,38 @@ impl QwenOmni {
         })
     }
 
-    fn mel(&self, sound: &Sound) -> Mel {
+    /// The log-mel spectrum of what the model hears of a sound.
+    fn mel(&self, sound: &Sound, warnings: &mut Vec<String>) -> Result<Mel, EngineError> {
         let p = &self.preprocess;
-        let samples = resample(&sound.samples, sound.rate_hz, p.sampling_rate);
-        log_mel(
-            &samples,
+        if !(1..=MAX_RATE_HZ).contains(&sound.rate_hz) {
+            let rate = sound.rate_hz;
+            return Err(EngineError::Request(format!(
+                "a sound of {rate} samples a second is not usable"
+            )));
+        }
+        let (limit_secs, rate) = (p.chunk_length as usize, sound.rate_hz as usize);
+        let duration_secs = sound.samples.len() as f64 / rate as f64;
+        if duration_secs > limit_secs as f64 {
+            warnings.push(format!(
+                "Only the first {limit_secs} seconds of a sound of {duration_secs:.0} seconds were heard."
+            ));
+        }
+        // A second beyond the cut, so that the cut itself makes no edge.
+        let heard = &sound.samples[..sound.samples.len().min((limit_secs + 1) * rate)];
+        let mel = log_mel(
+            &resample(heard, sound.rate_hz, p.sampling_rate),
             &MelShape {
                 bins: p.feature_size,
                 fft: p.n_fft,
                 hop: p.hop_length,
                 rate: p.sampling_rate,
-                window: p.chunk_length as usize * p.sampling_rate as usize,
+                window: limit_secs * p.sampling_rate as usize,
             },
-        )
+        );
+        if token_count(mel.frames) == 0 {
+            warnings.push("A sound is too short to be heard.".to_owned());
+        }
+        Ok(mel)
     }
 
     fn sound(
@@ -195,20 +264,18 @@ impl QwenOmni {
         bin_secs: f64,
         inputs: &mut Vec<EncoderInput>,
         warnings: &mut Vec<String>,
-    ) -> Piece {
-        let limit_secs = f64::from(self.preprocess.chunk_length);
+    ) -> Result<Piece, EngineError> {
         let duration_secs = sound.samples.len() as f64 / f64::from(sound.rate_hz.max(1));
-        if duration_secs > limit_secs {
-            warnings.push(format!("Only the first {limit_secs} seconds of a sound of {duration_secs:.0} seconds were heard."));
-        }
-        let mel = self.mel(sound);
+        let mel = self.mel(sound, warnings)?;
         let tokens = token_count(mel.frames);
-        if tokens == 0 {
-            warnings.push("A sound is too short to be heard.".to_owned());
-        }
         inputs.push(EncoderInput::Mel(mel));
         let bins = TimeBins::uniform(duration_secs, bin_secs);
-        Piece::Audio { item, input: inputs.len() - 1, tokens, bins }
+        Ok(Piece::Audio {
+            item,
+            input: inputs.len() - 1,
+            tokens,
+            bins,
+        })
     }
 }
 
@@ -224,7 +291,8 @@ impl Family for QwenOmni {
             return vec![0; factor];
         }
         let most = (p.max_frames as usize).min(frames) / factor * factor;
-        let wanted = (frames as f64 / fps * p.fps).max((p.min_frames as usize).next_multiple_of(factor) as f64);
+        let wanted = (frames as f64 / fps * p.fps)
+            .max((p.min_frames as usize).next_multiple_of(factor) as f64);
         let count = wanted.min(most as f64).min(frames as f64) as usize / factor * factor;
         sample_evenly(frames, count)
     }
@@ -234,24 +302,42 @@ impl Family for QwenOmni {
         let time = self.config.vision_config.temporal_patch_size;
         let share = p.video_total_pixels / frames.max(1) as f64 * time as f64;
         let min_pixels = p.video_min_pixels as f64;
-        let max_pixels = (p.video_max_pixels as f64).min(share).max((min_pixels * 1.05).floor());
+        let max_pixels = (p.video_max_pixels as f64)
+            .min(share)
+            .max((min_pixels * 1.05).floor());
         let (width, height) = self.fitting_size(frame, (min_pixels, max_pixels))?;
         Ok(resize_float(frame, width, height))
     }
 
-    fn assemble(&self, sources: Vec<DecodedSource>, system: Option<&str>) -> Result<Prompt, EngineError> {
+    fn assemble(
+        &self,
+        sources: Vec<DecodedSource>,
+        system: Option<&str>,
+    ) -> Result<Prompt, EngineError> {
         let (mut inputs, mut warnings) = (Vec::new(), Vec::new());
         let pieces = sources
             .into_iter()
             .map(|source| match source {
                 DecodedSource::Text { role, text } => Ok(Piece::Text { role, text }),
                 DecodedSource::Image { item, picture } => self.picture(item, &picture, &mut inputs),
-                DecodedSource::Audio { item, sound, bin_secs } => {
-                    Ok(self.sound(item, &sound, bin_secs, &mut inputs, &mut warnings))
-                }
-                DecodedSource::Film { item, frames, duration_secs, sound } => {
-                    self.film(item, &frames, duration_secs, sound, &mut inputs)
-                }
+                DecodedSource::Audio {
+                    item,
+                    sound,
+                    bin_secs,
+                } => self.sound(item, &sound, bin_secs, &mut inputs, &mut warnings),
+                DecodedSource::Film {
+                    item,
+                    frames,
+                    duration_secs,
+                    sound,
+                } => self.film(
+                    item,
+                    &frames,
+                    duration_secs,
+                    sound,
+                    &mut inputs,
+                    &mut warnings,
+                ),
             })
             .collect::<Result<Vec<_>, _>>()?;
         PromptBuilder::new(&self.tokenizer, self.template).build(
@@ -268,7 +354,9 @@ impl Family for QwenOmni {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Option<Tensor>, EngineError> {
         Ok(match input {
-            EncoderInput::Patches(patches) => Some(self.vision.encode(patches, &self.device, progress)?),
+            EncoderInput::Patches(patches) => {
+                Some(self.vision.encode(patches, &self.device, progress)?)
+            }
             EncoderInput::Mel(mel) => {
                 let embeds = self.audio.encode(mel, &self.device)?;
                 progress(1, 1);
@@ -287,7 +375,11 @@ impl Family for QwenOmni {
                     parts.push(looked_up.narrow(0, at, count)?);
                     at += count;
                 }
-                Run::Encoded { input, first, count } if count > 0 => {
+                Run::Encoded {
+                    input,
+                    first,
+                    count,
+                } if count > 0 => {
                     let embeds = encoded.get(input).and_then(Option::as_ref).ok_or_else(|| {
                         candle_core::Error::Msg(format!("encoder input {input} has no embeddings"))
                     })?;
@@ -308,9 +400,16 @@ impl Family for QwenOmni {
         layer_done: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Option<Box<dyn Session + 'a>>, EngineError> {
         let capacity = prompt.ids.len() + max_new_tokens;
-        let started = self.decoder.prefill(embeds, &prompt.positions, capacity, layer_done)?;
+        let started = self
+            .decoder
+            .prefill(embeds, &prompt.positions, capacity, layer_done)?;
         Ok(started.map(|(state, output)| -> Box<dyn Session + 'a> {
-            Box::new(QwenSession { decoder: &self.decoder, state, output, position: prompt.next_position })
+            Box::new(QwenSession {
+                decoder: &self.decoder,
+                state,
+                output,
+                position: prompt.next_position,
+            })
         }))
     }
 
@@ -333,7 +432,11 @@ fn sample_evenly(total: usize, count: usize) -> Vec<usize> {
     // torch walks the second half back from the end.
     (0..count)
         .map(|i| {
-            let at = if i < count / 2 { step * i as f32 } else { last - step * (count - 1 - i) as f32 };
+            let at = if i < count / 2 {
+                step * i as f32
+            } else {
+                last - step * (count - 1 - i) as f32
+            };
             (at.round_ties_even() as usize).min(total - 1)
         })
         .collect()

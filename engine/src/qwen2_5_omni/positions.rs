@@ -134,7 +134,8 @@ impl PositionCursor {
     /// The next piece starts after the largest position of the piece before it, whatever stood earlier.
     fn place(&mut self, offsets: impl Iterator<Item = Position>, base: u32) {
         let before = self.positions.len();
-        self.positions.extend(offsets.map(|offset| offset.map(|axis| base + axis)));
+        self.positions
+            .extend(offsets.map(|offset| offset.map(|axis| base + axis)));
         if let Some(&last) = self.positions[before..].iter().flatten().max() {
             self.next = last + 1;
             self.highest = self.highest.max(Some(last));
@@ -143,7 +144,10 @@ impl PositionCursor {
 
     /// All positions, and the position of the first generated token.
     pub(crate) fn finish(self) -> (Vec<Position>, u32) {
-        (self.positions, self.highest.map_or(0, |highest| highest + 1))
+        (
+            self.positions,
+            self.highest.map_or(0, |highest| highest + 1),
+        )
     }
 }
 
@@ -151,5 +155,9 @@ fn cell_offset(timing: &FilmTiming, cell: usize) -> Position {
     let [rows, cols] = timing.cells;
     let within = cell % (rows * cols).max(1);
     let slice = cell / (rows * cols).max(1);
-    [timing.slice_offset(slice), (within / cols.max(1)) as u32, (within % cols.max(1)) as u32]
+    [
+        timing.slice_offset(slice),
+        (within / cols.max(1)) as u32,
+        (within % cols.max(1)) as u32,
+    ]
 }

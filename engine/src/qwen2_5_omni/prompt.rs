@@ -35,10 +35,28 @@ pub(crate) struct TemplateIds {
 /// A piece of the user's message, ready to be laid out. `input` numbers the prompt's encoder inputs.
 #[derive(Debug)]
 pub(crate) enum Piece {
-    Text { role: SourceRole, text: String },
-    Image { item: SourceItem, input: usize, cells: [usize; 2] },
-    Audio { item: SourceItem, input: usize, tokens: usize, bins: TimeBins },
-    Film { item: SourceItem, input: usize, timing: FilmTiming, duration_secs: f64, sound: Option<FilmSound> },
+    Text {
+        role: SourceRole,
+        text: String,
+    },
+    Image {
+        item: SourceItem,
+        input: usize,
+        cells: [usize; 2],
+    },
+    Audio {
+        item: SourceItem,
+        input: usize,
+        tokens: usize,
+        bins: TimeBins,
+    },
+    Film {
+        item: SourceItem,
+        input: usize,
+        timing: FilmTiming,
+        duration_secs: f64,
+        sound: Option<FilmSound>,
+    },
 }
 
 /// The sound of a film.
@@ -87,7 +105,9 @@ impl<'a> PromptBuilder<'a> {
         inputs: Vec<EncoderInput>,
         warnings: Vec<String>,
     ) -> Result<Prompt, EngineError> {
-        let TemplateIds { im_start, im_end, .. } = self.template;
+        let TemplateIds {
+            im_start, im_end, ..
+        } = self.template;
         self.special(im_start)?;
         self.scaffold(format!("system\n{system}"));
         self.special(im_end)?;
@@ -104,28 +124,56 @@ impl<'a> PromptBuilder<'a> {
         self.flush_text()?;
         let (positions, next_position) = self.cursor.finish();
         let layout = self.layout.finish().map_err(layout_error)?;
-        Ok(Prompt { ids: self.ids, layout, positions, next_position, runs: self.runs, inputs, warnings })
+        Ok(Prompt {
+            ids: self.ids,
+            layout,
+            positions,
+            next_position,
+            runs: self.runs,
+            inputs,
+            warnings,
+        })
     }
 
     fn piece(&mut self, piece: Piece) -> Result<(), EngineError> {
         let ids = self.template;
         match piece {
-            Piece::Text { role, text } => self.text.push(TextPart { role: Some(role), text }),
-            Piece::Image { item, input, cells: [rows, cols] } => {
+            Piece::Text { role, text } => self.text.push(TextPart {
+                role: Some(role),
+                text,
+            }),
+            Piece::Image {
+                item,
+                input,
+                cells: [rows, cols],
+            } => {
                 self.special(ids.vision_start)?;
                 self.placeholders(ids.image, input, 0, rows * cols);
                 self.cursor.picture(rows, cols);
                 self.layout.image(item).map_err(layout_error)?;
                 self.special(ids.vision_end)?;
             }
-            Piece::Audio { item, input, tokens, bins } => {
+            Piece::Audio {
+                item,
+                input,
+                tokens,
+                bins,
+            } => {
                 self.special(ids.audio_start)?;
                 self.placeholders(ids.audio, input, 0, tokens);
                 self.cursor.line(tokens);
-                self.layout.audio(item, tokens, SECS_PER_AUDIO_TOKEN, &bins).map_err(layout_error)?;
+                self.layout
+                    .audio(item, tokens, SECS_PER_AUDIO_TOKEN, &bins)
+                    .map_err(layout_error)?;
                 self.special(ids.audio_end)?;
             }
-            Piece::Film { item, input, timing, duration_secs, sound } => {
+            Piece::Film {
+                item,
+                input,
+                timing,
+                duration_secs,
+                sound,
+            } => {
                 self.flush_text()?;
                 // One bin per temporal slice: they are even in time, as the frames are.
                 let slice_secs = duration_secs / timing.slices.max(1) as f64;
@@ -164,7 +212,9 @@ impl<'a> PromptBuilder<'a> {
                 }
                 FilmStretch::Sound { first, end } => {
                     self.placeholders(ids.audio, sound.input, first, end - first);
-                    self.layout.film_sound(end - first, SECS_PER_AUDIO_TOKEN).map_err(layout_error)?;
+                    self.layout
+                        .film_sound(end - first, SECS_PER_AUDIO_TOKEN)
+                        .map_err(layout_error)?;
                 }
             }
         }
@@ -174,7 +224,9 @@ impl<'a> PromptBuilder<'a> {
 
     fn show_slices(&mut self, slices: Range<usize>, slice_secs: f64) -> Result<(), EngineError> {
         for slice in slices {
-            self.layout.picture((slice as f64 + 0.5) * slice_secs).map_err(layout_error)?;
+            self.layout
+                .picture((slice as f64 + 0.5) * slice_secs)
+                .map_err(layout_error)?;
         }
         Ok(())
     }
@@ -189,7 +241,11 @@ impl<'a> PromptBuilder<'a> {
 
     fn placeholders(&mut self, id: u32, input: usize, first: usize, count: usize) {
         self.ids.extend(std::iter::repeat_n(id, count));
-        self.runs.push(Run::Encoded { input, first, count });
+        self.runs.push(Run::Encoded {
+            input,
+            first,
+            count,
+        });
     }
 
     fn special(&mut self, id: u32) -> Result<(), EngineError> {
@@ -202,7 +258,10 @@ impl<'a> PromptBuilder<'a> {
     }
 
     fn scaffold(&mut self, text: impl Into<String>) {
-        self.text.push(TextPart { role: None, text: text.into() });
+        self.text.push(TextPart {
+            role: None,
+            text: text.into(),
+        });
     }
 
     /// Tokenizes the text gathered so far and lays each token out with the part that holds most of it.
@@ -212,7 +271,9 @@ impl<'a> PromptBuilder<'a> {
         let encoding = self
             .tokenizer
             .encode(whole.as_str(), false)
-            .map_err(|error| EngineError::Request(format!("the text cannot be tokenized: {error}")))?;
+            .map_err(|error| {
+                EngineError::Request(format!("the text cannot be tokenized: {error}"))
+            })?;
         let count = encoding.len();
         self.ids.extend(encoding.get_ids());
         self.runs.push(Run::Text { count });
@@ -232,12 +293,17 @@ impl<'a> PromptBuilder<'a> {
                 if index + 1 < parts.len() && owner(&spans, from..to) > index {
                     break;
                 }
-                own.push((from.clamp(span.start, span.end) - span.start, to.clamp(span.start, span.end) - span.start));
+                own.push((
+                    from.clamp(span.start, span.end) - span.start,
+                    to.clamp(span.start, span.end) - span.start,
+                ));
                 tokens.next();
             }
             match part.role {
                 Some(role) => {
-                    self.layout.text(role, &part.text, &own).map_err(layout_error)?;
+                    self.layout
+                        .text(role, &part.text, &own)
+                        .map_err(layout_error)?;
                 }
                 None => self.layout.special(own.len()),
             }
@@ -248,7 +314,11 @@ impl<'a> PromptBuilder<'a> {
 
 /// The part that holds most of a token's bytes; the first of equals.
 fn owner(parts: &[Range<usize>], token: Range<usize>) -> usize {
-    let overlap = |part: &Range<usize>| part.end.min(token.end).saturating_sub(part.start.max(token.start));
+    let overlap = |part: &Range<usize>| {
+        part.end
+            .min(token.end)
+            .saturating_sub(part.start.max(token.start))
+    };
     let mut best = (0, 0);
     for (index, part) in parts.iter().enumerate() {
         if overlap(part) > best.1 {

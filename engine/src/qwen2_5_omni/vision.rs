@@ -52,7 +52,13 @@ impl VisionTower {
     pub(crate) fn load(vb: &VarBuilder, config: &VisionConfig) -> Result<Self> {
         let c = config;
         let side = c.patch_size;
-        let kernel = (c.hidden_size, c.in_channels, c.temporal_patch_size, side, side);
+        let kernel = (
+            c.hidden_size,
+            c.in_channels,
+            c.temporal_patch_size,
+            side,
+            side,
+        );
         // The convolution's stride is its kernel: a linear map of flattened patches.
         let patch_embed = vb.get(kernel, "patch_embed.proj.weight")?.flatten_from(1)?;
         Ok(Self {
@@ -93,7 +99,11 @@ impl VisionTower {
         let merge = self.config.spatial_merge_size.pow(2);
         let cells = plan.cell_order.len();
         let cell_order: Vec<u32> = (0..count)
-            .flat_map(|slice| plan.cell_order.iter().map(move |&cell| (slice * cells) as u32 + cell))
+            .flat_map(|slice| {
+                plan.cell_order
+                    .iter()
+                    .map(move |&cell| (slice * cells) as u32 + cell)
+            })
             .collect();
         let patch_order: Vec<u32> = cell_order
             .iter()
@@ -112,12 +122,15 @@ impl VisionTower {
         let per_slice = plan.coordinates.len() as u32;
         let angles: Vec<f32> = patch_order
             .iter()
-            .flat_map(|&patch| axial_angles(plan.coordinates[(patch % per_slice) as usize], head_dim))
+            .flat_map(|&patch| {
+                axial_angles(plan.coordinates[(patch % per_slice) as usize], head_dim)
+            })
             .collect();
         let rotary = rotary_tables(&angles, head_dim / 2, &hidden)?;
         let whole = vec![per_slice as usize; count];
-        let windows: Vec<usize> =
-            (0..count).flat_map(|_| plan.window_cells.iter().map(|cells| cells * merge)).collect();
+        let windows: Vec<usize> = (0..count)
+            .flat_map(|_| plan.window_cells.iter().map(|cells| cells * merge))
+            .collect();
         for (index, block) in self.blocks.iter().enumerate() {
             let full = self.config.fullatt_block_indexes.contains(&index);
             hidden = block.forward(&hidden, &rotary, if full { &whole } else { &windows })?;
@@ -163,18 +176,23 @@ impl SlicePlan {
                 coordinates.push((row as u32, col as u32));
             }
         }
-        Self { cell_order, window_cells, coordinates }
+        Self {
+            cell_order,
+            window_cells,
+            coordinates,
+        }
     }
 }
 
 /// Half the head's rotary angles: the first half of them from the row, the second from the column.
 fn axial_angles((row, col): (u32, u32), head_dim: usize) -> impl Iterator<Item = f32> {
     let spatial = head_dim / 2;
-    let frequency =
-        move |index: usize| ROPE_THETA.powf(-(index as f64) / spatial as f64) as f32;
-    [row, col]
-        .into_iter()
-        .flat_map(move |at| (0..spatial).step_by(2).map(move |index| at as f32 * frequency(index)))
+    let frequency = move |index: usize| ROPE_THETA.powf(-(index as f64) / spatial as f64) as f32;
+    [row, col].into_iter().flat_map(move |at| {
+        (0..spatial)
+            .step_by(2)
+            .map(move |index| at as f32 * frequency(index))
+    })
 }
 
 impl Block {
@@ -195,8 +213,14 @@ impl Block {
     /// `[patches, dim]` -> `[patches, dim]`
     fn forward(&self, x: &Tensor, rotary: &(Tensor, Tensor), segments: &[usize]) -> Result<Tensor> {
         let normed = self.norm1.forward(x)?;
-        let queries = rotate(&split_heads(&self.query.forward(&normed)?, self.heads)?, rotary)?;
-        let keys = rotate(&split_heads(&self.key.forward(&normed)?, self.heads)?, rotary)?;
+        let queries = rotate(
+            &split_heads(&self.query.forward(&normed)?, self.heads)?,
+            rotary,
+        )?;
+        let keys = rotate(
+            &split_heads(&self.key.forward(&normed)?, self.heads)?,
+            rotary,
+        )?;
         let values = split_heads(&self.value.forward(&normed)?, self.heads)?;
         let context = attend_segments(&queries, &keys, &values, segments)?;
         let x = (x + self.proj.forward(&context)?)?;
@@ -219,6 +243,7 @@ impl Merger {
     /// `[patches, dim]` -> `[cells, out]`
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let joined = self.norm.forward(x)?.reshape(((), self.width))?;
-        self.outer.forward(&self.inner.forward(&joined)?.gelu_erf()?)
+        self.outer
+            .forward(&self.inner.forward(&joined)?.gelu_erf()?)
     }
 }

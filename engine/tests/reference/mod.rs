@@ -1,6 +1,8 @@
 //! Compares this engine with a recorded case: a checkpoint and what PyTorch computed on it.
 //! In: a directory with `checkpoint/` and `recorded/<case>.{json,safetensors}`. Out: one row per compared quantity.
 
+mod files;
+
 use std::path::{Path, PathBuf};
 
 use attribution::record::Decoding;
@@ -37,7 +39,10 @@ impl Reference {
     pub fn open(dir: &Path) -> Self {
         let files = ModelFiles::Dir(dir.join("checkpoint"));
         let model = Model::load(&files, "reference", &Device::Cpu).expect("the checkpoint loads");
-        Self { dir: dir.to_owned(), model }
+        Self {
+            dir: dir.to_owned(),
+            model,
+        }
     }
 
     /// The loaded model.
@@ -50,7 +55,11 @@ impl Reference {
         let mut names: Vec<String> = std::fs::read_dir(self.dir.join("recorded"))
             .expect("recorded/ is there")
             .filter_map(|entry| {
-                let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
+                let name = entry
+                    .expect("readable")
+                    .file_name()
+                    .into_string()
+                    .expect("UTF-8");
                 name.strip_suffix(".safetensors").map(str::to_owned)
             })
             .collect();
@@ -61,9 +70,10 @@ impl Reference {
     /// Runs a case and compares every recorded quantity.
     pub fn compare(&self, case: &str) -> Vec<Row> {
         let recorded = self.dir.join("recorded");
-        let meta: Value =
-            serde_json::from_slice(&std::fs::read(recorded.join(format!("{case}.json"))).expect("json"))
-                .expect("json");
+        let meta: Value = serde_json::from_slice(
+            &std::fs::read(recorded.join(format!("{case}.json"))).expect("json"),
+        )
+        .expect("json");
         let bytes = std::fs::read(recorded.join(format!("{case}.safetensors"))).expect("tensors");
         let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
         let (system, sources) = self.sources(&meta, &tensors);
@@ -73,10 +83,19 @@ impl Reference {
             ..Decoding::default()
         };
         let ours = inspect(&self.model, sources, system.as_deref(), &decoding).expect("runs");
-        Comparison { case, tensors: &tensors, rows: Vec::new() }.all(&ours)
+        Comparison {
+            case,
+            tensors: &tensors,
+            rows: Vec::new(),
+        }
+        .all(&ours)
     }
 
-    fn sources(&self, meta: &Value, tensors: &SafeTensors<'_>) -> (Option<String>, Vec<InspectSource>) {
+    fn sources(
+        &self,
+        meta: &Value,
+        tensors: &SafeTensors<'_>,
+    ) -> (Option<String>, Vec<InspectSource>) {
         let (mut system, mut sources, mut sounds) = (None, Vec::new(), 0);
         for message in meta["messages"].as_array().expect("messages") {
             for part in message["content"].as_array().expect("content") {
@@ -107,13 +126,25 @@ impl Reference {
 
     /// The picture as Pillow decoded it.
     fn decoded(&self, file: &str) -> Rgb {
-        let stem = Path::new(file).file_stem().expect("a name").to_str().expect("UTF-8");
-        read_png(&self.dir.join("recorded/decoded").join(format!("{stem}.png")))
+        let stem = Path::new(file)
+            .file_stem()
+            .expect("a name")
+            .to_str()
+            .expect("UTF-8");
+        read_png(
+            &self
+                .dir
+                .join("recorded/decoded")
+                .join(format!("{stem}.png")),
+        )
     }
 
     /// The film's sampled frames, in order.
     pub fn frames(&self) -> Vec<Rgb> {
-        self.frame_files().iter().map(|path| read_png(path)).collect()
+        self.frame_files()
+            .iter()
+            .map(|path| read_png(path))
+            .collect()
     }
 
     /// `frameNN_srcMMM.png`, sorted.
@@ -122,7 +153,9 @@ impl Reference {
             .expect("decoded/ is there")
             .map(|entry| entry.expect("readable").path())
             .filter(|path| {
-                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("frame"))
+                path.file_name()
+                    .and_then(|name| name.to_str())
+                    .is_some_and(|name| name.starts_with("frame"))
             })
             .collect();
         files.sort();
@@ -144,7 +177,12 @@ pub fn read_png(path: &Path) -> Rgb {
 pub fn floats(tensors: &SafeTensors<'_>, name: &str) -> Option<Vec<f32>> {
     let view = tensors.tensor(name).ok()?;
     assert_eq!(view.dtype(), Dtype::F32, "{name}");
-    Some(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    Some(
+        view.data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+    )
 }
 
 fn integers(tensors: &SafeTensors<'_>, name: &str) -> Option<Vec<i64>> {
@@ -165,12 +203,27 @@ impl Comparison<'_> {
         let widen = |ids: &[u32]| ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>();
         self.identical("input ids", "input_ids", &widen(&ours.input_ids));
         let by_axis: Vec<i64> = (0..3)
-            .flat_map(|axis| ours.positions.iter().map(move |position| i64::from(position[axis])))
+            .flat_map(|axis| {
+                ours.positions
+                    .iter()
+                    .map(move |position| i64::from(position[axis]))
+            })
             .collect();
         self.identical("positions", "position_ids", &by_axis);
-        self.identical("generated ids", "generated_ids", &widen(&ours.generated_ids));
+        self.identical(
+            "generated ids",
+            "generated_ids",
+            &widen(&ours.generated_ids),
+        );
         for (index, mel) in ours.mels.iter().enumerate() {
-            self.close(&format!("mel {index}"), &format!("mel_{index}"), &mel.values, usize::MAX, 1e-4, true);
+            self.close(
+                &format!("mel {index}"),
+                &format!("mel_{index}"),
+                &mel.values,
+                usize::MAX,
+                1e-4,
+                true,
+            );
         }
         self.patches(ours);
         let hidden = ours.inputs_embeds.len() / ours.input_ids.len().max(1);
@@ -178,25 +231,79 @@ impl Comparison<'_> {
         let films = self.tensors.tensor("video_embeds").is_ok();
         // Encoder outputs come in prompt order; a case has pictures or a film, and sounds.
         let mut rest = ours.embeds.iter();
-        let pictures: Vec<f32> = rest.by_ref().take(ours.patches.len()).flatten().copied().collect();
+        let pictures: Vec<f32> = rest
+            .by_ref()
+            .take(ours.patches.len())
+            .flatten()
+            .copied()
+            .collect();
         let sounds: Vec<f32> = rest.flatten().copied().collect();
         let (mut pictures, mut sounds) = (pictures, sounds);
         if self.case.starts_with("mixed") {
             (pictures, sounds) = mixed_embeds(ours, hidden);
         }
         if images {
-            self.close("picture embeddings", "image_embeds", &pictures, hidden, 1e-3, false);
+            self.close(
+                "picture embeddings",
+                "image_embeds",
+                &pictures,
+                hidden,
+                1e-3,
+                false,
+            );
         }
         if films {
-            self.close("film embeddings", "video_embeds", &pictures, hidden, 1e-3, false);
+            self.close(
+                "film embeddings",
+                "video_embeds",
+                &pictures,
+                hidden,
+                1e-3,
+                false,
+            );
         }
-        self.close("sound embeddings", "audio_embeds", &sounds, hidden, 1e-3, false);
-        self.close("input embeddings", "inputs_embeds", &ours.inputs_embeds, hidden, 1e-3, false);
+        self.close(
+            "sound embeddings",
+            "audio_embeds",
+            &sounds,
+            hidden,
+            1e-3,
+            false,
+        );
+        self.close(
+            "input embeddings",
+            "inputs_embeds",
+            &ours.inputs_embeds,
+            hidden,
+            1e-3,
+            false,
+        );
         let vocabulary = ours.logits.first().map_or(1, Vec::len);
-        self.close("logits", "logits", &ours.logits.concat(), vocabulary, 1e-3, false);
+        self.close(
+            "logits",
+            "logits",
+            &ours.logits.concat(),
+            vocabulary,
+            1e-3,
+            false,
+        );
         let prompt = ours.scores.prompt;
-        self.close("attmean", "attmean_lastquery", &ours.scores.attmean, prompt, 1e-3, false);
-        self.close("attraw", "attraw_lastquery", &ours.scores.attraw, prompt, 1e-3, false);
+        self.close(
+            "attmean",
+            "attmean_lastquery",
+            &ours.scores.attmean,
+            prompt,
+            1e-3,
+            false,
+        );
+        self.close(
+            "attraw",
+            "attraw_lastquery",
+            &ours.scores.attraw,
+            prompt,
+            1e-3,
+            false,
+        );
         let attgrads: Vec<f32> = (0..ours.scores.steps)
             .map_while(|step| floats(self.tensors, &format!("attgrads.{step:03}")))
             .flat_map(|row| row[..prompt].to_vec())
@@ -204,7 +311,10 @@ impl Comparison<'_> {
         let own = &ours.scores.attgrads[..attgrads.len()];
         self.close_to("attgrads", &attgrads, own, prompt, 1e-3, false);
         let reference = |name: &str| floats(self.tensors, name).unwrap_or_default();
-        let (attmean, attraw) = (reference("attmean_lastquery"), reference("attraw_lastquery"));
+        let (attmean, attraw) = (
+            reference("attmean_lastquery"),
+            reference("attraw_lastquery"),
+        );
         self.winners("attmean", ours, &ours.scores.attmean, &attmean);
         self.winners("attraw", ours, &ours.scores.attraw, &attraw);
         self.winners("attgrads", ours, own, &attgrads);
@@ -218,11 +328,32 @@ impl Comparison<'_> {
         for (index, patches) in ours.patches.iter().enumerate() {
             let four = &patches.values[..(4 * width).min(patches.values.len())];
             let name = format!("pixel_values_img{index}_first4");
-            self.close(&format!("patches {index}, first 4"), &name, four, usize::MAX, level, true);
+            self.close(
+                &format!("patches {index}, first 4"),
+                &name,
+                four,
+                usize::MAX,
+                level,
+                true,
+            );
             let two = &patches.values[patches.values.len().saturating_sub(2 * width)..];
             let name = format!("pixel_values_img{index}_last2");
-            self.close(&format!("patches {index}, last 2"), &name, two, usize::MAX, level, true);
-            self.close("film patches, first 4", "pixel_values_videos_first4", four, usize::MAX, level, true);
+            self.close(
+                &format!("patches {index}, last 2"),
+                &name,
+                two,
+                usize::MAX,
+                level,
+                true,
+            );
+            self.close(
+                "film patches, first 4",
+                "pixel_values_videos_first4",
+                four,
+                usize::MAX,
+                level,
+                true,
+            );
         }
         let sums: Vec<f32> = ours
             .patches
@@ -232,32 +363,63 @@ impl Comparison<'_> {
             .collect();
         for name in ["pixel_values_rowsum", "pixel_values_videos_rowsum"] {
             // A hundredth of a level on average over a patch.
-            self.close(name, name, &sums, usize::MAX, level * width as f64 / 100.0, true);
+            self.close(
+                name,
+                name,
+                &sums,
+                usize::MAX,
+                level * width as f64 / 100.0,
+                true,
+            );
         }
     }
 
     fn identical(&mut self, quantity: &str, name: &str, ours: &[i64]) {
-        let Some(theirs) = integers(self.tensors, name) else { return };
+        let Some(theirs) = integers(self.tensors, name) else {
+            return;
+        };
         let differing = theirs.iter().zip(ours).filter(|(a, b)| a != b).count();
         let ok = differing == 0 && theirs.len() == ours.len();
         self.row(quantity, differing as f64, 0.0, 0.0, ok);
     }
 
-    fn close(&mut self, quantity: &str, name: &str, ours: &[f32], width: usize, bound: f64, absolute: bool) {
+    fn close(
+        &mut self,
+        quantity: &str,
+        name: &str,
+        ours: &[f32],
+        width: usize,
+        bound: f64,
+        absolute: bool,
+    ) {
         if let Some(theirs) = floats(self.tensors, name) {
             self.close_to(quantity, &theirs, ours, width, bound, absolute);
         }
     }
 
-    fn close_to(&mut self, quantity: &str, theirs: &[f32], ours: &[f32], width: usize, bound: f64, absolute: bool) {
+    fn close_to(
+        &mut self,
+        quantity: &str,
+        theirs: &[f32],
+        ours: &[f32],
+        width: usize,
+        bound: f64,
+        absolute: bool,
+    ) {
         let (mut max_abs, mut max_rel) = (0f64, 0f64);
         let width = width.min(theirs.len()).max(1);
         for (theirs, ours) in theirs.chunks(width).zip(ours.chunks(width)) {
-            let scale = theirs.iter().fold(0f64, |top, &v| top.max(f64::from(v).abs()));
+            let scale = theirs
+                .iter()
+                .fold(0f64, |top, &v| top.max(f64::from(v).abs()));
             for (&a, &b) in theirs.iter().zip(ours) {
                 let difference = (f64::from(a) - f64::from(b)).abs();
                 // `max` would swallow a NaN.
-                let difference = if difference.is_nan() { f64::INFINITY } else { difference };
+                let difference = if difference.is_nan() {
+                    f64::INFINITY
+                } else {
+                    difference
+                };
                 max_abs = max_abs.max(difference);
                 max_rel = max_rel.max(difference / scale.max(1e-12));
             }
@@ -269,7 +431,12 @@ impl Comparison<'_> {
     /// The unit with the largest sum, step by step, wherever the recorded margin exceeds the tolerance.
     fn winners(&mut self, signal: &str, ours: &Inspection, own: &[f32], theirs: &[f32]) {
         let prompt = ours.scores.prompt;
-        let units = ours.unit_of.iter().flatten().max().map_or(0, |&last| last as usize + 1);
+        let units = ours
+            .unit_of
+            .iter()
+            .flatten()
+            .max()
+            .map_or(0, |&last| last as usize + 1);
         let sums = |row: &[f32]| {
             let mut sums = vec![0f64; units];
             for (unit, &value) in ours.unit_of.iter().zip(row) {
@@ -282,14 +449,28 @@ impl Comparison<'_> {
         let (mut wrong, mut tied) = (0, 0);
         for (own, theirs) in own.chunks(prompt).zip(theirs.chunks(prompt)) {
             let (own, theirs) = (sums(own), sums(theirs));
-            let best = |sums: &[f64]| (0..sums.len()).max_by(|&a, &b| sums[a].total_cmp(&sums[b]).then(b.cmp(&a)));
-            let (Some(a), Some(b)) = (best(&own), best(&theirs)) else { continue };
+            let best = |sums: &[f64]| {
+                (0..sums.len()).max_by(|&a, &b| sums[a].total_cmp(&sums[b]).then(b.cmp(&a)))
+            };
+            let (Some(a), Some(b)) = (best(&own), best(&theirs)) else {
+                continue;
+            };
             if a != b {
                 let margin = theirs[b] - theirs[a];
-                if margin > 1e-3 * theirs[b] { wrong += 1 } else { tied += 1 }
+                if margin > 1e-3 * theirs[b] {
+                    wrong += 1
+                } else {
+                    tied += 1
+                }
             }
         }
-        self.row(&format!("winning unit by {signal}"), f64::from(wrong), f64::from(tied), 0.0, wrong == 0);
+        self.row(
+            &format!("winning unit by {signal}"),
+            f64::from(wrong),
+            f64::from(tied),
+            0.0,
+            wrong == 0,
+        );
     }
 
     fn row(&mut self, quantity: &str, max_abs: f64, max_rel: f64, bound: f64, ok: bool) {
@@ -306,7 +487,11 @@ impl Comparison<'_> {
 
 /// Pictures' and sounds' embeddings of a case that mixes both, told apart by their lengths.
 fn mixed_embeds(ours: &Inspection, hidden: usize) -> (Vec<f32>, Vec<f32>) {
-    let cells: Vec<usize> = ours.patches.iter().map(|p| p.grid.iter().product::<usize>() / 4).collect();
+    let cells: Vec<usize> = ours
+        .patches
+        .iter()
+        .map(|p| p.grid.iter().product::<usize>() / 4)
+        .collect();
     let (mut pictures, mut sounds, mut next) = (Vec::new(), Vec::new(), 0);
     for embeds in &ours.embeds {
         if cells.get(next) == Some(&(embeds.len() / hidden.max(1))) {
