@@ -45,8 +45,9 @@ pub fn ChunkView(
                     }
                 }}
             </span>
-            {move || open.get().then(|| view! { <Peek badges=own.get()/> })}
         </span>
+        // Beside the sentence, not in it: a block inside would tear its highlight.
+        {move || open.get().then(|| view! { <Peek badges=own.get()/> })}
         {move || text(|(.., after)| after.to_owned())}
     }
     .into_any()

@@ -24,6 +24,21 @@ fn lit_element(desk: Desk) -> Option<(u32, Element)> {
     Some((unit, document().get_element_by_id(&format!("u-{id}"))?))
 }
 
+/// What must be seen to see a unit: its whole card where that fits, so that a picture comes with its film's time line.
+fn stage_of(element: &Element) -> Element {
+    let card = element.closest(".card").ok().flatten();
+    let fits = |card: &Element| card.get_bounding_client_rect().height() < viewport_height() * 0.9;
+    card.filter(fits).unwrap_or_else(|| element.clone())
+}
+
+fn viewport_height() -> f64 {
+    window()
+        .inner_height()
+        .ok()
+        .and_then(|height| height.as_f64())
+        .unwrap_or(800.0)
+}
+
 /// Scrolls an element to where it can be seen, gently where the visitor allows motion.
 pub fn scroll_to(element: &Element) {
     let calm = window()
@@ -38,7 +53,7 @@ pub fn scroll_to(element: &Element) {
         ScrollBehavior::Smooth
     });
     options.set_block(ScrollLogicalPosition::Nearest);
-    element.scroll_into_view_with_scroll_into_view_options(&options);
+    stage_of(element).scroll_into_view_with_scroll_into_view_options(&options);
 }
 
 /// Brings the first lit unit into view. Not on a narrow screen, where it would take the sentence away.
@@ -66,10 +81,11 @@ pub fn EdgeMarker() -> impl IntoView {
             None
         };
         marker.set(found.and_then(|(unit, element)| {
-            let rect = element.get_bounding_client_rect();
-            let height = window().inner_height().ok()?.as_f64()?;
-            let up = rect.bottom() < 8.0;
-            (up || rect.top() > height - 8.0).then(|| {
+            let rect = stage_of(&element).get_bounding_client_rect();
+            // Less than a hand's breadth of it counts as off the screen.
+            let margin = rect.height().min(140.0);
+            let up = rect.bottom() < margin;
+            (up || rect.top() > viewport_height() - margin).then(|| {
                 let name = desk.prompt.with_untracked(|prompt| {
                     let own = prompt.units.get(unit as usize)?;
                     Some(label::source_label(

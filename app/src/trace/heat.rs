@@ -120,29 +120,27 @@ fn layers_of(
                     let off = (now - (start_secs + end_secs) / 2.0).abs();
                     if off > (end_secs - start_secs).max(0.1) {
                         continue;
-                    } else {
-                        off
                     }
+                    off
                 }
                 _ => 0.0,
             };
-            found.push((
-                far,
-                Layer {
-                    chunk,
-                    map: map.clone(),
-                },
-            ));
+            let map = map.clone();
+            found.push((far, Layer { chunk, map }));
         }
     }
-    let nearest = found
-        .iter()
-        .map(|(far, _)| *far)
-        .fold(f64::INFINITY, f64::min);
+    // A film shows one bin's map at a time: the nearest, and between two equally near the stronger.
+    let one = now.is_some().then(|| {
+        let nearer = |a: &&(f64, Layer), b: &&(f64, Layer)| {
+            a.0.total_cmp(&b.0)
+                .then(b.1.map.peak.total_cmp(&a.1.map.peak))
+        };
+        found.iter().min_by(nearer).map(|(_, layer)| layer.map.unit)
+    });
     found
         .into_iter()
-        .filter(|(far, _)| *far <= nearest + 1e-9)
         .map(|(_, layer)| layer)
+        .filter(|layer| one.is_none_or(|unit| unit == Some(layer.map.unit)))
         .collect()
 }
 

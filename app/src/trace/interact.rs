@@ -95,7 +95,7 @@ pub fn click(desk: Desk, event: &MouseEvent) {
         }
         None => {
             let busy = element
-                .closest("a,button,input,label,summary,video,audio,select,textarea")
+                .closest(".peek,a,button,input,label,summary,video,audio,select,textarea")
                 .ok()
                 .flatten();
             if busy.is_none() {

@@ -41,7 +41,8 @@ pub fn Response(
         record.with(Option::is_none)
             && live.with(|live| !matches!(live.state, crate::live::LiveState::Failed(_)))
     });
-    let empty = move || count.get() == 0 && tail.with(String::is_empty) && !writing.get();
+    let empty =
+        move || record.with(Option::is_some) && count.get() == 0 && tail.with(String::is_empty);
     view! {
             <section class="answer" aria-label="Answer">
                 <div class="answer-head">
