@@ -7,12 +7,10 @@ use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::ThinkerConfig;
+use super::rope::{Position, TimeHeightWidthRope};
 use crate::attention::{KvCache, QUERY_BLOCK, attend_block};
-use crate::layers::{Linear, RmsNorm, SwiGlu, rotary_tables, rotate, split_heads};
+use crate::layers::{Linear, RmsNorm, SwiGlu, rotate, split_heads};
 use crate::signals::{AttentionTap, StepScores, attgrads};
-
-/// Time, height and width of one token.
-pub(crate) type Position = [u32; 3];
 
 /// The language model.
 #[derive(Debug)]
@@ -286,41 +284,5 @@ impl Layer {
         let at_attention = (at_out + self.post_norm.backward(after_attention, &at_normed)?)?;
         self.output
             .backward(&at_attention.to_dtype(normed.dtype())?)
-    }
-}
-
-/// Rotary frequencies of which each follows time, height or width.
-#[derive(Debug)]
-struct TimeHeightWidthRope {
-    /// `(frequency, axis)` for each of half the head's dimensions.
-    frequencies: Vec<(f32, usize)>,
-}
-
-impl TimeHeightWidthRope {
-    fn new(head_dim: usize, theta: f64, sections: &[usize]) -> Self {
-        let axes = sections
-            .iter()
-            .enumerate()
-            .flat_map(|(i, &count)| std::iter::repeat_n(i % 3, count));
-        let frequency = |index: usize| theta.powf(-((2 * index) as f64) / head_dim as f64) as f32;
-        Self {
-            frequencies: axes
-                .enumerate()
-                .map(|(index, axis)| (frequency(index), axis))
-                .collect(),
-        }
-    }
-
-    /// `cos` and `sin`, each `[positions, head_dim / 2]`.
-    fn tables(&self, positions: &[Position], like: &Tensor) -> Result<(Tensor, Tensor)> {
-        let angles: Vec<f32> = positions
-            .iter()
-            .flat_map(|position| {
-                self.frequencies
-                    .iter()
-                    .map(|&(frequency, axis)| position[axis] as f32 * frequency)
-            })
-            .collect();
-        rotary_tables(&angles, self.frequencies.len(), like)
     }
 }

@@ -6,7 +6,10 @@ mod config;
 mod decoder;
 mod positions;
 mod prepare;
+mod preprocess_config;
 mod prompt;
+mod rope;
+mod stretch;
 mod vision;
 
 use candle_core::{DType, Device, Tensor};
@@ -14,8 +17,9 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use self::audio::AudioTower;
-use self::config::{PreprocessConfig, ThinkerConfig};
+use self::config::ThinkerConfig;
 use self::decoder::{Decoder, DecoderState, StepOutput};
+use self::preprocess_config::PreprocessConfig;
 use self::prompt::{DEFAULT_SYSTEM, Piece, PromptBuilder, TemplateIds};
 use self::vision::VisionTower;
 use crate::EngineError;

@@ -3,7 +3,7 @@
 //!
 //! Reference: transformers 5.23.0 `modeling_qwen2_5_omni.py`, `get_rope_index`.
 
-use super::decoder::Position;
+use super::rope::Position;
 
 /// Positions of the prompt so far.
 #[derive(Debug, Default)]
@@ -160,4 +160,53 @@ fn cell_offset(timing: &FilmTiming, cell: usize) -> Position {
         (within / cols.max(1)) as u32,
         (within % cols.max(1)) as u32,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        slices: usize,
+        cells: [usize; 2],
+        secs_per_slice: f32,
+        sound_tokens: usize,
+        order: Vec<(String, usize, usize)>,
+        positions: Vec<Position>,
+        next: u32,
+    }
+
+    /// `fixtures/qwen/make.py` records these from the released model, jumps over several stretches included.
+    #[test]
+    fn films_with_sound_stand_where_the_released_model_puts_them() {
+        let recorded = include_str!("../../../fixtures/qwen/recorded/positions.json");
+        let cases: Vec<Case> = serde_json::from_str(recorded).expect("json");
+        assert!(cases.len() >= 8);
+        for case in cases {
+            let timing = FilmTiming {
+                cells: case.cells,
+                slices: case.slices,
+                secs_per_slice: case.secs_per_slice,
+                positions_per_sec: 25.0,
+                chunk_secs: 2.0,
+            };
+            let stretches = timing.interleave(case.sound_tokens);
+            let order: Vec<_> = stretches
+                .iter()
+                .map(|stretch| match *stretch {
+                    FilmStretch::Pictures { first, end } => ("pictures".to_owned(), first, end),
+                    FilmStretch::Sound { first, end } => ("sound".to_owned(), first, end),
+                })
+                .collect();
+            assert_eq!(order, case.order);
+            let mut cursor = PositionCursor::default();
+            cursor.line(3);
+            cursor.pair();
+            cursor.film_with_sound(&timing, &stretches);
+            cursor.pair();
+            cursor.line(2);
+            assert_eq!(cursor.finish(), (case.positions, case.next));
+        }
+    }
 }

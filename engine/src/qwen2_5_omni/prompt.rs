@@ -9,6 +9,7 @@ use attribution::time::TimeBins;
 use tokenizers::Tokenizer;
 
 use super::positions::{FilmStretch, FilmTiming, PositionCursor};
+use super::stretch::TextStretch;
 use crate::EngineError;
 use crate::model::{EncoderInput, Prompt, Run};
 
@@ -75,13 +76,7 @@ pub(crate) struct PromptBuilder<'a> {
     runs: Vec<Run>,
     layout: LayoutBuilder,
     /// Text since the last special token: tokens may run across its parts, so it is tokenized as one.
-    text: Vec<TextPart>,
-}
-
-/// A part of a stretch of text; scaffolding has no role.
-struct TextPart {
-    role: Option<SourceRole>,
-    text: String,
+    text: TextStretch,
 }
 
 impl<'a> PromptBuilder<'a> {
@@ -93,7 +88,7 @@ impl<'a> PromptBuilder<'a> {
             cursor: PositionCursor::default(),
             runs: Vec::new(),
             layout: LayoutBuilder::new(),
-            text: Vec::new(),
+            text: TextStretch::default(),
         }
     }
 
@@ -138,10 +133,7 @@ impl<'a> PromptBuilder<'a> {
     fn piece(&mut self, piece: Piece) -> Result<(), EngineError> {
         let ids = self.template;
         match piece {
-            Piece::Text { role, text } => self.text.push(TextPart {
-                role: Some(role),
-                text,
-            }),
+            Piece::Text { role, text } => self.text.push(Some(role), text),
             Piece::Image {
                 item,
                 input,
@@ -258,74 +250,29 @@ impl<'a> PromptBuilder<'a> {
     }
 
     fn scaffold(&mut self, text: impl Into<String>) {
-        self.text.push(TextPart {
-            role: None,
-            text: text.into(),
-        });
+        self.text.push(None, text.into());
     }
 
-    /// Tokenizes the text gathered so far and lays each token out with the part that holds most of it.
+    /// Tokenizes the text gathered so far; its tokens are laid out part by part.
     fn flush_text(&mut self) -> Result<(), EngineError> {
-        let parts = std::mem::take(&mut self.text);
-        let whole: String = parts.iter().map(|part| part.text.as_str()).collect();
-        let encoding = self
-            .tokenizer
-            .encode(whole.as_str(), false)
-            .map_err(|error| {
-                EngineError::Request(format!("the text cannot be tokenized: {error}"))
-            })?;
-        let count = encoding.len();
-        self.ids.extend(encoding.get_ids());
-        self.runs.push(Run::Text { count });
-        self.cursor.line(count);
-        let mut start = 0;
-        let spans: Vec<Range<usize>> = parts
-            .iter()
-            .map(|part| {
-                start += part.text.len();
-                start - part.text.len()..start
-            })
-            .collect();
-        let mut tokens = encoding.get_offsets().iter().peekable();
-        for (index, (part, span)) in parts.iter().zip(&spans).enumerate() {
-            let mut own = Vec::new();
-            while let Some(&&(from, to)) = tokens.peek() {
-                if index + 1 < parts.len() && owner(&spans, from..to) > index {
-                    break;
-                }
-                own.push((
-                    from.clamp(span.start, span.end) - span.start,
-                    to.clamp(span.start, span.end) - span.start,
-                ));
-                tokens.next();
-            }
+        let stretch = std::mem::take(&mut self.text).tokenize(self.tokenizer)?;
+        self.runs.push(Run::Text {
+            count: stretch.ids.len(),
+        });
+        self.cursor.line(stretch.ids.len());
+        self.ids.extend(stretch.ids);
+        for part in stretch.parts {
             match part.role {
                 Some(role) => {
                     self.layout
-                        .text(role, &part.text, &own)
+                        .text(role, &part.text, &part.token_bytes)
                         .map_err(layout_error)?;
                 }
-                None => self.layout.special(own.len()),
+                None => self.layout.special(part.token_bytes.len()),
             }
         }
         Ok(())
     }
-}
-
-/// The part that holds most of a token's bytes; the first of equals.
-fn owner(parts: &[Range<usize>], token: Range<usize>) -> usize {
-    let overlap = |part: &Range<usize>| {
-        part.end
-            .min(token.end)
-            .saturating_sub(part.start.max(token.start))
-    };
-    let mut best = (0, 0);
-    for (index, part) in parts.iter().enumerate() {
-        if overlap(part) > best.1 {
-            best = (index, overlap(part));
-        }
-    }
-    best.0
 }
 
 fn layout_error(error: attribution::AttributionError) -> EngineError {
