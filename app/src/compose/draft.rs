@@ -107,10 +107,11 @@ impl Drafts {
     /// Takes an item out.
     pub fn remove(self, key: u64) {
         self.items.update(|items| {
-            if let Some(at) = items.iter().position(|draft| draft.key == key) {
-                if let DraftContent::Media { preview, .. } = &items.remove(at).content {
-                    let _ = web_sys::Url::revoke_object_url(preview);
-                }
+            let Some(at) = items.iter().position(|draft| draft.key == key) else {
+                return;
+            };
+            if let DraftContent::Media { preview, .. } = items.remove(at).content {
+                let _ = web_sys::Url::revoke_object_url(&preview);
             }
         });
     }

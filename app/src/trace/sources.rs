@@ -105,8 +105,8 @@ fn is_wide(sources: &[Source], source: usize) -> bool {
         .rev()
         .take_while(|own| pairs(own))
         .count();
-    let alone_at_the_end = before % 2 == 0 && !sources.get(source + 1).is_some_and(pairs);
-    alone_at_the_end
+    // The first of a pair that has no second.
+    before % 2 == 0 && !sources.get(source + 1).is_some_and(pairs)
 }
 
 fn note(source: &Source) -> String {
