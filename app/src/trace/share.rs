@@ -2,7 +2,9 @@
 //! In: the focus. Out: `?s=k`, and a button that copies it.
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 
 use super::desk::Desk;
 
@@ -23,27 +25,47 @@ pub fn keep_url(desk: Desk) {
     });
 }
 
+/// What became of the last press.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    No,
+    Yes,
+    /// No clipboard (a page without https has none), or the visitor said no.
+    Refused,
+}
+
 /// "Copy link": to the pinned sentence where there is one.
 #[component]
 pub fn CopyLink() -> impl IntoView {
     let desk = Desk::around();
-    let copied = RwSignal::new(false);
+    let copied = RwSignal::new(Copied::No);
     let copy = move |_| {
-        if let Ok(url) = window().location().href() {
-            let _ = window().navigator().clipboard().write_text(&url);
-            copied.set(true);
-            set_timeout(
-                move || {
-                    let _ = copied.try_set(false);
-                },
-                std::time::Duration::from_secs(2),
-            );
-        }
+        let clipboard = window().navigator().clipboard();
+        let (Ok(url), false) = (
+            window().location().href(),
+            AsRef::<JsValue>::as_ref(&clipboard).is_undefined(),
+        ) else {
+            copied.set(Copied::Refused);
+            return;
+        };
+        spawn_local(async move {
+            let done = JsFuture::from(clipboard.write_text(&url)).await;
+            let _ = copied.try_set(if done.is_ok() {
+                Copied::Yes
+            } else {
+                Copied::Refused
+            });
+            let again = move || {
+                let _ = copied.try_set(Copied::No);
+            };
+            set_timeout(again, std::time::Duration::from_secs(3));
+        });
     };
     let words = move || match (copied.get(), desk.focus.with(|focus| focus.pinned_chunk())) {
-        (true, _) => "Link copied".to_owned(),
-        (false, Some(chunk)) => format!("Copy link to sentence {}", chunk + 1),
-        (false, None) => "Copy link".to_owned(),
+        (Copied::Yes, _) => "Link copied".to_owned(),
+        (Copied::Refused, _) => "Copy it from the address bar".to_owned(),
+        (Copied::No, Some(chunk)) => format!("Copy link to sentence {}", chunk + 1),
+        (Copied::No, None) => "Copy link".to_owned(),
     };
     view! { <button type="button" class="button small needs-js" on:click=copy><span aria-live="polite">{words}</span></button> }
 }
