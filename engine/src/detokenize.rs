@@ -3,6 +3,8 @@
 //!
 //! DIFFERENCE: the released package tokenizes the answer anew, so its ranges drift where the ids are not canonical.
 
+use std::collections::BTreeSet;
+
 use tokenizers::{DecoderWrapper, Tokenizer};
 
 /// Appends text token by token. Bytes of an incomplete character wait for the token that completes it.
@@ -10,26 +12,30 @@ use tokenizers::{DecoderWrapper, Tokenizer};
 pub(crate) struct Detokenizer<'a> {
     tokenizer: &'a Tokenizer,
     byte_level: bool,
+    special: BTreeSet<u32>,
     waiting: Vec<u8>,
 }
 
 impl<'a> Detokenizer<'a> {
     pub(crate) fn new(tokenizer: &'a Tokenizer) -> Self {
         let byte_level = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
+        let added = tokenizer.get_added_tokens_decoder();
+        let special = added
+            .iter()
+            .filter(|(_, token)| token.special)
+            .map(|(&id, _)| id)
+            .collect();
         Self {
             tokenizer,
             byte_level,
+            special,
             waiting: Vec::new(),
         }
     }
 
     /// What `id` appends; nothing for special tokens and ids without a token.
     pub(crate) fn push(&mut self, id: u32) -> String {
-        let special = self
-            .tokenizer
-            .get_added_tokens_decoder()
-            .get(&id)
-            .is_some_and(|token| token.special);
+        let special = self.special.contains(&id);
         let Some(token) = self.tokenizer.id_to_token(id).filter(|_| !special) else {
             return String::new();
         };

@@ -1,10 +1,13 @@
 //! The contract between the flow and a model family, and the one place that chooses the family.
 //! In: a model's files. Out: a [`Model`]: prompt assembly, encoders, and a session that generates with taps.
 
+use std::sync::Arc;
+
 use attribution::layout::Layout;
 use attribution::record::{SourceItem, SourceRole};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
+use tokenizers::Tokenizer;
 
 use crate::EngineError;
 use crate::load::ModelFiles;
@@ -18,7 +21,7 @@ use crate::signals::StepScores;
 #[derive(Debug)]
 pub struct Model {
     pub(crate) family: Box<dyn Family>,
-    pub(crate) tokenizer: tokenizers::Tokenizer,
+    pub(crate) tokenizer: Arc<Tokenizer>,
     /// Shown and recorded.
     pub name: String,
     /// Hash of the weights, for the record; empty where the caller does not set it.
@@ -37,6 +40,7 @@ impl Model {
         let mut tokenizer = files.tokenizer()?;
         // A user's text never turns into special tokens, whatever it spells.
         tokenizer.set_encode_special_tokens(true);
+        let tokenizer = Arc::new(tokenizer);
         let architecture = config
             .get("model_type")
             .and_then(Value::as_str)

@@ -105,7 +105,6 @@ fn decode(
             text: request.prompt.clone(),
         });
     }
-    events.progress(Stage::Decode, 0, request.items.len());
     for (index, item) in request.items.iter().enumerate() {
         sources.push(decoder.decode(index + 1, item)?);
         events.progress(Stage::Decode, index + 1, request.items.len());

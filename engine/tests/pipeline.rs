@@ -124,6 +124,7 @@ fn events_rebuild_the_record() {
     );
     assert_eq!(record.sources[0].role, SourceRole::Prompt);
     assert!(record.units.iter().all(|unit| unit.positions > 0));
+    assert_eq!(outcome.unit_of.len(), outcome.input_ids.len());
     assert_eq!(record.tokens.len(), outcome.generated_ids.len());
     assert_eq!(record.signals.len(), 3);
 }
@@ -250,4 +251,45 @@ fn unusable_requests_are_refused_with_a_sentence() {
     let mut long = request(40_000);
     long.items.truncate(1);
     assert!(refuse(&long).contains("together more than"));
+}
+
+#[test]
+fn any_text_is_laid_out_whole() {
+    let model = model();
+    for text in [
+        "",
+        " ",
+        "\n\n",
+        "e\u{301}e\u{301}",
+        "\u{1f469}\u{200d}\u{1f467} x",
+        "\u{200b}\u{a0}",
+        "東京。\r\n\t",
+        "\0\u{feff}",
+        "ﬁ Ⅷ ½",
+    ] {
+        let mut request = request(1);
+        request.prompt = text.to_owned();
+        request.items = vec![
+            Item::Text(text.to_owned()),
+            Item::Text(format!("{text}a")),
+            Item::Text(text.to_owned()),
+        ];
+        let (_, outcome) = run(&model, &request);
+        let own = outcome.unit_of.iter().flatten().count() as u32;
+        assert_eq!(
+            outcome
+                .record
+                .units
+                .iter()
+                .map(|unit| unit.positions)
+                .sum::<u32>(),
+            own,
+            "{text:?}"
+        );
+        assert_eq!(outcome.unit_of.len(), outcome.input_ids.len());
+        assert_eq!(
+            outcome.record.sources.len(),
+            3 + usize::from(!text.is_empty())
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! Bicubic resize with Pillow's fixed-point arithmetic, bit for bit.
 //! In: 8-bit RGB. Out: 8-bit RGB; the horizontal pass is rounded to 8 bits before the vertical one.
+//!
+//! Reference: Pillow up to 12. From 13 on Pillow begins with the cheaper pass, which shifts some values by a few levels.
 
 use super::Rgb;
 

@@ -12,6 +12,8 @@ mod rope;
 mod stretch;
 mod vision;
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -36,7 +38,7 @@ pub(crate) struct QwenOmni {
     audio: AudioTower,
     config: ThinkerConfig,
     preprocess: PreprocessConfig,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     template: TemplateIds,
     end_ids: Vec<u32>,
     device: Device,
@@ -46,7 +48,7 @@ impl QwenOmni {
     pub(crate) fn load(
         files: &ModelFiles,
         config: Value,
-        tokenizer: Tokenizer,
+        tokenizer: Arc<Tokenizer>,
         dtype: DType,
         device: &Device,
     ) -> Result<Self, EngineError> {
