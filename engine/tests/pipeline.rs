@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use attribution::curation::CurationConfig;
 use attribution::event::TraceEvent;
-use attribution::record::{Decoding, Finish, Method, Modality, SignalKind, SourceRole, UnitScore};
+use attribution::record::{
+    Decoding, Extent, Finish, Method, Modality, SignalKind, SourceItem, SourceRole, Track,
+    UnitScore,
+};
 use engine::pipeline::trace;
 use engine::{Device, Item, MediaItem, Model, ModelFiles, Outcome, TraceOptions, TraceRequest};
 
@@ -292,4 +295,65 @@ fn any_text_is_laid_out_whole() {
             3 + usize::from(!text.is_empty())
         );
     }
+}
+
+#[test]
+fn a_film_is_seen_and_heard_on_one_timeline() {
+    let frames: Vec<Vec<u8>> = (0..24u32)
+        .map(|k| {
+            (0..64 * 48 * 3)
+                .map(|i: u32| ((i + k * 40) % 256) as u8)
+                .collect()
+        })
+        .collect();
+    let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+    let samples: Vec<f32> = (0..48_000).map(|i| (i as f32 * 0.05).sin() * 0.4).collect();
+    let film = media::encode::film(&frames, 64, 48, 8, Some((&samples, 16_000))).expect("a film");
+    let mut request = request(6);
+    request.items = vec![Item::Video(file("f.mp4", film))];
+    let model = model();
+    let tracks = |outcome: &Outcome| {
+        let mut counts = [0, 0];
+        for unit in &outcome.record.units {
+            if let Extent::Time {
+                start_secs,
+                end_secs,
+                track,
+            } = unit.extent
+            {
+                assert!(start_secs < end_secs && end_secs <= 3.1);
+                counts[usize::from(track == Track::Sound)] += 1;
+            }
+        }
+        counts
+    };
+    let (_, heard) = run(&model, &request);
+    // Three seconds at two frames a second: three slices, each with its sound.
+    assert_eq!(tracks(&heard), [3, 3]);
+    let SourceItem::Video {
+        peaks,
+        thumbnails,
+        fps,
+        ..
+    } = &heard.record.sources[1].item
+    else {
+        panic!("a film")
+    };
+    assert_eq!((thumbnails.len(), peaks.is_empty()), (6, false));
+    assert!((fps - 2.0).abs() < 0.01);
+    for hash in thumbnails {
+        let (_, jpeg) = heard
+            .derived_media
+            .iter()
+            .find(|(known, _)| known == hash)
+            .expect("made");
+        assert_eq!(media::content_hash(jpeg), *hash);
+        assert!(media::decode_image(jpeg, &media::Limits::default()).is_ok());
+    }
+
+    request.options.use_audio_in_video = false;
+    let (_, silent) = run(&model, &request);
+    assert_eq!(tracks(&silent), [3, 0]);
+    // 75 tokens of sound and the two marks around it.
+    assert_eq!(silent.input_ids.len() + 77, heard.input_ids.len());
 }
