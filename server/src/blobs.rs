@@ -1,0 +1,118 @@
+//! Content-addressed files: bytes -> `media/ab/<hash>`, written whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::ServerError;
+
+/// As much of a file as its kind is told from.
+const HEAD_BYTES: usize = 4096;
+
+/// The media directory of a data directory.
+#[derive(Debug)]
+pub struct Blobs {
+    root: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Blobs {
+    /// Opens the directory, makes it where it is missing and removes what an interrupted write left behind.
+    pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
+        let root = data_dir.join("media");
+        let temporary = data_dir.join("incoming");
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(ServerError::file(&temporary))?;
+        }
+        for dir in [&root, &temporary] {
+            fs::create_dir_all(dir).map_err(ServerError::file(dir))?;
+        }
+        Ok(Self { root, temporary })
+    }
+
+    /// A fresh path for an upload in progress, on the same file system as the final place.
+    pub fn incoming(&self) -> Result<PathBuf, ServerError> {
+        Ok(self.temporary.join(crate::id::fresh()?))
+    }
+
+    /// Stores bytes and returns their content hash.
+    pub fn put(&self, bytes: &[u8]) -> Result<String, ServerError> {
+        let hash = media::content_hash(bytes);
+        self.put_named(&hash, bytes)?;
+        Ok(hash)
+    }
+
+    /// Stores bytes whose content hash the caller already has.
+    pub fn put_named(&self, hash: &str, bytes: &[u8]) -> Result<(), ServerError> {
+        let path = self.incoming()?;
+        let mut file = File::create_new(&path).map_err(ServerError::file(&path))?;
+        file.write_all(bytes).map_err(ServerError::file(&path))?;
+        drop(file);
+        self.adopt_as(&path, hash)
+    }
+
+    /// Takes over a finished upload: hashes it and moves it to its place.
+    pub fn adopt(&self, incoming: &Path) -> Result<String, ServerError> {
+        let bytes = fs::read(incoming).map_err(ServerError::file(incoming))?;
+        let hash = media::content_hash(&bytes);
+        self.adopt_as(incoming, &hash)?;
+        Ok(hash)
+    }
+
+    fn adopt_as(&self, incoming: &Path, hash: &str) -> Result<(), ServerError> {
+        let target = self.place(hash).ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
+        if target.exists() {
+            return fs::remove_file(incoming).map_err(ServerError::file(incoming));
+        }
+        // Contents first, then the name, then the directory: after a power cut the name never leads to half a file.
+        File::open(incoming).and_then(|file| file.sync_all()).map_err(ServerError::file(incoming))?;
+        let dir = target.parent().unwrap_or(&self.root);
+        fs::create_dir_all(dir).map_err(ServerError::file(dir))?;
+        fs::rename(incoming, &target).map_err(ServerError::file(&target))?;
+        File::open(dir).and_then(|file| file.sync_all()).map_err(ServerError::file(dir))
+    }
+
+    /// Where a hash lives, if it is a hash at all and the file is there.
+    pub fn path(&self, hash: &str) -> Option<PathBuf> {
+        self.place(hash).filter(|path| path.is_file())
+    }
+
+    /// The whole file.
+    pub fn read(&self, hash: &str) -> Result<Arc<[u8]>, ServerError> {
+        let path = self.path(hash).ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
+        fs::read(&path).map(Arc::from).map_err(ServerError::file(path))
+    }
+
+    /// Only lower-case hex reaches the file system, so no name from outside can leave the directory.
+    fn place(&self, hash: &str) -> Option<PathBuf> {
+        let hex = hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        (hex && (16..=128).contains(&hash.len())).then(|| self.root.join(&hash[..2]).join(hash))
+    }
+}
+
+/// What a file is, by its first bytes.
+pub fn kind(path: &Path) -> Result<media::Kind, ServerError> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    File::open(path)
+        .and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head))
+        .map_err(ServerError::file(path))?;
+    Ok(media::sniff(&head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_outside_never_leaves_the_directory() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let blobs = Blobs::open(dir.path()).expect("open");
+        for name in ["", "..", "../../../../etc/passwd", "ABCDEF0123456789", "0123456789abcde/", "é123456789abcdef0"] {
+            assert_eq!(blobs.path(name), None, "{name}");
+        }
+        let hash = blobs.put(b"hello").expect("put");
+        assert_eq!(&*blobs.read(&hash).expect("read"), b"hello");
+        assert_eq!(blobs.put(b"hello").expect("again"), hash);
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line: `serve`, `trace`, `world`.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Limits, ServeConfig};
+use crate::serve;
+
+mod package;
+mod scores;
+pub mod trace;
+pub mod world;
+
+/// Generates answers from text, images, sound and video, and shows for every sentence where it came from.
+#[derive(Debug, Parser)]
+#[command(name = "omnitrace", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the page and the API.
+    Serve(ServeConfig),
+    /// Trace every sample of a JSON file.
+    Trace(trace::TraceArgs),
+    /// Write one sample of the synthetic world: files, question and truth.
+    World(world::WorldArgs),
+}
+
+/// Runs what was asked for.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Serve(config) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let result = runtime.block_on(async {
+                let running = serve::start(config, Limits::default()).await?;
+                // On stdout, for people and scripts alike; everything else is log.
+                println!("Listening on http://{}", running.address);
+                running.run_until(interrupted()).await
+            });
+            // Threads that still load a model are not waited for.
+            runtime.shutdown_background();
+            result
+        }
+        Command::Trace(args) => trace::run(&args),
+        Command::World(args) => world::run(&args),
+    }
+}
+
+/// Resolves on ctrl-c and, where there is one, SIGTERM.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM cannot be heard");
+                let _ = tokio::signal::ctrl_c().await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,220 @@
+//! `omnitrace trace`: every sample of a JSON file through the model, in the released package's form.
+//! In: one sample or a list of them. Out: records, and the raw scores on request.
+//!
+//! A media path is looked for beside the JSON file first, then from the current directory. Everything that can be wrong
+//! with the file is found before a model is loaded; records made before a later failure are written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use attribution::event::TraceEvent;
+use attribution::record::{SignalKind, Stage, UnitScore};
+use clap::Args;
+use engine::{Item, MediaItem, Outcome, TraceRequest};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::value::{Error as NameError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde_json::Value;
+
+use super::package;
+use super::scores::Scores;
+use crate::models::{self, LoadedModel};
+use crate::sample::{Block, MediaKind, Sample};
+use crate::store::now_unix_secs;
+
+/// `omnitrace trace`.
+#[derive(Debug, Clone, Args)]
+pub struct TraceArgs {
+    /// JSON file with a list of samples, or one sample.
+    #[arg(long, value_name = "F.json", alias = "questions_path")]
+    pub questions_path: PathBuf,
+    /// Model: a directory in the hub's layout or an id in the local hub cache. Default: the tiny model inside.
+    #[arg(long, value_name = "DIR|ID")]
+    pub model: Option<String>,
+    /// The signal that the sources are chosen by: attmean, attraw or attgrads. The record holds all three.
+    #[arg(long, value_parser = named::<SignalKind>, value_name = "NAME")]
+    pub method: Option<SignalKind>,
+    /// Where the records go: .json (a list) or .jsonl (one a line).
+    #[arg(long, value_name = "O.json|.jsonl", default_value = "output.json", alias = "output_path")]
+    pub output_path: PathBuf,
+    /// Only the first N samples.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Upper bound of generated tokens.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_new_tokens: Option<u32>,
+    /// How a unit's score is made from its positions: sum, max or mean.
+    #[arg(long, value_parser = named::<UnitScore>, value_name = "NAME")]
+    pub unit_score: Option<UnitScore>,
+    /// Also write the raw signals.
+    #[arg(long, value_name = "S.safetensors")]
+    pub scores_path: Option<PathBuf>,
+}
+
+/// The names that records use are the names of the flags.
+fn named<T: DeserializeOwned>(name: &str) -> Result<T, NameError> {
+    let name: StrDeserializer<'_, NameError> = name.into_deserializer();
+    T::deserialize(name)
+}
+
+/// A sample, checked.
+struct Job {
+    /// As given, for the record.
+    given: Value,
+    sample: Sample,
+    /// Of the media blocks, in order.
+    paths: Vec<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &TraceArgs) -> Result<()> {
+    let lines = match args.output_path.extension().and_then(|kind| kind.to_str()) {
+        Some("json") => false,
+        Some("jsonl") => true,
+        _ => bail!("--output-path must end in .json or .jsonl: {}", args.output_path.display()),
+    };
+    let jobs = read(args)?;
+    let mut scores = args.scores_path.as_ref().map(|_| Scores::default());
+    let mut records = Vec::with_capacity(jobs.len());
+    let result = trace_all(args, &jobs, &mut records, &mut scores);
+    write(&args.output_path, lines, &records)?;
+    if let (Some(path), Some(scores)) = (&args.scores_path, &scores) {
+        scores.write(path)?;
+    }
+    result?;
+    eprintln!("{} records in {}", records.len(), args.output_path.display());
+    Ok(())
+}
+
+fn read(args: &TraceArgs) -> Result<Vec<Job>> {
+    let path = &args.questions_path;
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let value: Value = serde_json::from_slice(&text).with_context(|| format!("{} is not valid JSON", path.display()))?;
+    let samples = match value {
+        Value::Array(samples) => samples,
+        one @ Value::Object(_) => vec![one],
+        _ => bail!("{} must hold a list of samples", path.display()),
+    };
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let jobs = samples.into_iter().take(limit).enumerate().map(|(index, given)| {
+        let sample = Sample::parse(&given).map_err(|error| anyhow!("{}: {error}", title(index, &given)))?;
+        let mut paths = Vec::new();
+        for block in &sample.blocks {
+            let Block::Media(kind, name) = block else { continue };
+            let found = [beside.join(name), PathBuf::from(name)].into_iter().find(|path| path.is_file());
+            paths.push(found.ok_or_else(|| {
+                let beside = if beside.as_os_str().is_empty() { ".".into() } else { beside.display().to_string() };
+                anyhow!("{}: the {} {name:?} is neither in {beside} nor in the current directory", title(index, &given), kind.name())
+            })?);
+        }
+        Ok(Job { given, sample, paths })
+    });
+    jobs.collect()
+}
+
+/// How messages name a sample.
+fn title(index: usize, given: &Value) -> String {
+    match given.get("id") {
+        None | Some(Value::Null) => format!("sample {index}"),
+        Some(id) => format!("sample {index} (id {id})"),
+    }
+}
+
+fn trace_all(args: &TraceArgs, jobs: &[Job], records: &mut Vec<Value>, scores: &mut Option<Scores>) -> Result<()> {
+    let mut loaded: BTreeMap<String, LoadedModel> = BTreeMap::new();
+    let bar = ProgressBar::new(jobs.len() as u64);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} samples  {elapsed_precise}  {msg}")?);
+    bar.tick();
+    for (index, job) in jobs.iter().enumerate() {
+        let wanted = args.model.clone().or_else(|| job.sample.options.model.clone()).unwrap_or_else(|| models::TINY.into());
+        if !loaded.contains_key(&wanted) {
+            bar.set_message(format!("loading {wanted}"));
+            loaded.insert(wanted.clone(), models::spec(&wanted)?.load()?);
+        }
+        let model = &loaded[&wanted];
+        let mut outcome = trace_one(args, job, model, scores.is_some(), &bar).with_context(|| title(index, &job.given))?;
+        outcome.record.receipt.created_unix_secs = now_unix_secs();
+        records.push(package::record(&job.given, &outcome)?);
+        if let Some(scores) = scores {
+            scores.add(index, &mut outcome);
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn trace_one(args: &TraceArgs, job: &Job, model: &LoadedModel, keep_scores: bool, bar: &ProgressBar) -> Result<Outcome> {
+    let mut options = job.sample.options.clone();
+    options.method = args.method.or(options.method);
+    options.unit_score = args.unit_score.or(options.unit_score);
+    options.max_new_tokens = args.max_new_tokens.or(options.max_new_tokens);
+    let mut options = options.resolve(&media::Limits::default(), u32::MAX, model.no_repeat_ngram);
+    options.keep_scores = keep_scores;
+    let mut paths = job.paths.iter();
+    let mut items = Vec::with_capacity(job.sample.blocks.len());
+    for block in &job.sample.blocks {
+        items.push(match block {
+            Block::Text(text) => Item::Text(text.clone()),
+            Block::Media(kind, name) => {
+                let path = paths.next().context("a block lost its file")?;
+                let item = media_item(name, path, options.limits.max_bytes)?;
+                match kind {
+                    MediaKind::Image => Item::Image(item),
+                    MediaKind::Audio => Item::Audio(item),
+                    MediaKind::Video => Item::Video(item),
+                }
+            }
+        });
+    }
+    let request = TraceRequest { prompt: job.sample.prompt.clone(), items, options };
+    let outcome = engine::pipeline::trace(&model.model, &request, &mut |event| {
+        show(bar, &event);
+        ControlFlow::Continue(())
+    })?;
+    Ok(outcome)
+}
+
+fn media_item(name: &str, path: &Path, max_bytes: u64) -> Result<MediaItem> {
+    let size = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    ensure!(size <= max_bytes, "{} has {size} bytes; at most {max_bytes} are read", path.display());
+    let bytes: Arc<[u8]> = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?.into();
+    Ok(MediaItem { name: name.to_owned(), hash: media::content_hash(&bytes), bytes })
+}
+
+fn show(bar: &ProgressBar, event: &TraceEvent) {
+    match event {
+        TraceEvent::Progress { stage, done, total } => {
+            let stage = match stage {
+                Stage::Decode => "decoding media",
+                Stage::Encode => "encoding",
+                Stage::Prefill => "reading the prompt",
+                Stage::Generate => "writing",
+            };
+            bar.set_message(format!("{stage} {done}/{total}"));
+        }
+        TraceEvent::Token { index, .. } => bar.set_message(format!("token {}", index + 1)),
+        _ => {}
+    }
+}
+
+fn write(path: &Path, lines: bool, records: &[Value]) -> Result<()> {
+    let mut text = Vec::new();
+    if lines {
+        for record in records {
+            serde_json::to_writer(&mut text, record)?;
+            text.push(b'\n');
+        }
+    } else {
+        serde_json::to_writer_pretty(&mut text, records)?;
+        text.push(b'\n');
+    }
+    let mut file = fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(&text).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,65 @@
+//! What an operator chooses, and the bounds on what a visitor may send.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// `omnitrace serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeConfig {
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000", env = "OMNITRACE_LISTEN")]
+    pub listen: SocketAddr,
+    /// Where traces and media are kept.
+    #[arg(long, value_name = "DIR", default_value = "data", env = "OMNITRACE_DATA")]
+    pub data: PathBuf,
+    /// Models to load: a directory in the hub's layout, or the id of one in the local hub cache. The first is the
+    /// default. Without this option: the tiny model inside this program.
+    #[arg(long = "model", value_name = "DIR|ID")]
+    pub models: Vec<String>,
+    /// Serve the page's scripts and styles from here instead of from inside this program.
+    #[arg(long, value_name = "DIR")]
+    pub site: Option<PathBuf>,
+    /// Traces that may wait before the next is refused.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub queue: usize,
+    /// Do not make the shipped examples at the first start.
+    #[arg(long)]
+    pub no_examples: bool,
+}
+
+/// Bounds on a request; checked before anything is read or allocated.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes per file.
+    pub max_file_bytes: u64,
+    /// Bytes per request.
+    pub max_request_bytes: u64,
+    /// Bytes of the `request` field, texts included.
+    pub max_text_bytes: usize,
+    /// Items per request.
+    pub max_items: usize,
+    /// Upper bound of `max_new_tokens`.
+    pub max_new_tokens: u32,
+    /// Uploads read at the same time.
+    pub max_uploads: usize,
+    /// Bounds for the decoders.
+    pub media: media::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let max_file_bytes = 100 << 20;
+        Self {
+            max_file_bytes,
+            max_request_bytes: 256 << 20,
+            max_text_bytes: 1 << 20,
+            max_items: 32,
+            max_new_tokens: 2048,
+            max_uploads: 8,
+            // A visitor's sound of half an hour would hold the one device for as long: the command line allows more.
+            media: media::Limits { max_bytes: max_file_bytes, max_secs: 300.0, ..media::Limits::default() },
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The queue and the one thread that owns the device: accepted traces in, events and stored records out.
+//!
+//! Visitors' traces go before shipped examples. A viewer is never waited for; no lock is held while a model runs.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::error::ServerError;
+use crate::live::Live;
+use crate::store::{NewTrace, Pending, Store};
+
+/// How many finished traces keep their events in memory, for viewers who were mid-way.
+const KEPT_LOGS: usize = 64;
+
+/// Expected seconds per trace before any was measured.
+const FIRST_GUESS_SECS: f64 = 5.0;
+
+/// The queue, shared by the routes and the worker.
+#[derive(Debug)]
+pub struct Jobs {
+    queue: Mutex<Queue>,
+    /// Rung when a job arrives or the server goes down.
+    wake: Condvar,
+    capacity: usize,
+    shutdown: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Queue {
+    waiting: VecDeque<Arc<Live>>,
+    background: VecDeque<Arc<Live>>,
+    /// Places promised to requests that are being made durable.
+    promised: usize,
+    running: Option<Arc<Live>>,
+    ended: VecDeque<Arc<Live>>,
+    mean_secs: f64,
+}
+
+/// Where a job in memory stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Waiting behind so many.
+    Queued(u32),
+    /// The model is at it.
+    Running,
+    /// Over; its events are still in memory.
+    Ended,
+}
+
+/// Why a job was not taken.
+#[derive(Debug)]
+pub enum Refused {
+    /// Every place is taken; try again after so many seconds.
+    Full {
+        /// Seconds until a place is likely free.
+        retry_after_secs: u64,
+    },
+    /// It could not be stored.
+    Store(ServerError),
+}
+
+impl Jobs {
+    /// An empty queue that takes `capacity` waiting jobs.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                background: VecDeque::new(),
+                promised: 0,
+                running: None,
+                ended: VecDeque::new(),
+                mean_secs: FIRST_GUESS_SECS,
+            }),
+            wake: Condvar::new(),
+            capacity,
+            shutdown: AtomicBool::new(false),
+        }
+    }
+
+    /// Fails while every place is taken: asked before an upload is read.
+    pub fn check_room(&self) -> Result<(), Refused> {
+        self.lock().check_room(self.capacity)
+    }
+
+    /// Stores a trace, then queues it. On return it survives a crash.
+    pub fn submit(&self, store: &Store, new: &NewTrace) -> Result<(), Refused> {
+        {
+            let mut queue = self.lock();
+            queue.check_room(self.capacity)?;
+            queue.promised += 1;
+        }
+        // The disk is waited for without the lock; the promised place keeps the bound exact meanwhile.
+        let stored = store.accept(new);
+        let mut queue = self.lock();
+        queue.promised -= 1;
+        stored.map_err(Refused::Store)?;
+        queue.waiting.push_back(Arc::new(Live::new(new.id.clone(), 0)));
+        queue.tell_positions();
+        drop(queue);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Queues a stored trace without asking for room: after a restart, or a shipped example.
+    pub fn requeue(&self, pending: &Pending) {
+        let live = Arc::new(Live::new(pending.id.clone(), pending.attempts));
+        let mut queue = self.lock();
+        if pending.background {
+            queue.background.push_back(live);
+        } else {
+            queue.waiting.push_back(live);
+        }
+        queue.tell_positions();
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// A job in memory and where it stands.
+    pub fn find(&self, id: &str) -> Option<(Arc<Live>, Place)> {
+        let queue = self.lock();
+        let waiting = (0u32..).zip(queue.in_order()).find(|(_, live)| live.id == id);
+        waiting
+            .map(|(position, live)| (live.clone(), Place::Queued(position)))
+            .or_else(|| queue.running.iter().find(|live| live.id == id).map(|live| (live.clone(), Place::Running)))
+            // The latest first: a shipped example may have been made twice.
+            .or_else(|| queue.ended.iter().rev().find(|live| live.id == id).map(|live| (live.clone(), Place::Ended)))
+    }
+
+    /// Takes a waiting job out of the queue, so that it never runs.
+    pub fn withdraw(&self, id: &str) -> Option<Arc<Live>> {
+        let mut queue = self.lock();
+        let Queue { waiting, background, .. } = &mut *queue;
+        let live = [waiting, background]
+            .into_iter()
+            .find_map(|line| line.iter().position(|live| live.id == id).and_then(|k| line.remove(k)))?;
+        queue.keep(live.clone());
+        queue.tell_positions();
+        Some(live)
+    }
+
+    /// Waiting jobs (shipped examples apart), and the seconds a new one would wait.
+    pub fn load(&self) -> (u32, f64) {
+        let queue = self.lock();
+        let before = queue.waiting.len() + usize::from(queue.running.is_some());
+        (queue.waiting.len() as u32, before as f64 * queue.mean_secs)
+    }
+
+    /// Blocks until there is a job; `None` when the server goes down.
+    pub fn next(&self) -> Option<Arc<Live>> {
+        let mut queue = self.lock();
+        loop {
+            if self.shutting_down() {
+                return None;
+            }
+            if let Some(live) = queue.waiting.pop_front().or_else(|| queue.background.pop_front()) {
+                queue.running = Some(live.clone());
+                queue.tell_positions();
+                return Some(live);
+            }
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The running job is over; it took so long.
+    pub fn ended(&self, live: Arc<Live>, secs: f64) {
+        let mut queue = self.lock();
+        queue.running = None;
+        queue.keep(live);
+        queue.mean_secs = 0.7 * queue.mean_secs + 0.3 * secs;
+    }
+
+    /// Stops the worker within one decode step and ends every viewer's stream; nothing accepted is lost.
+    pub fn shut_down(&self) {
+        self.shutdown.store(true, Ordering::Relaxed);
+        let queue = self.lock();
+        for live in queue.in_order().chain(&queue.running) {
+            live.close();
+        }
+        drop(queue);
+        self.wake.notify_all();
+    }
+
+    /// Whether [`Self::shut_down`] was called.
+    pub fn shutting_down(&self) -> bool {
+        self.shutdown.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Each critical section leaves the queue whole at every point where it could panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn check_room(&self, capacity: usize) -> Result<(), Refused> {
+        if self.waiting.len() + self.promised < capacity {
+            return Ok(());
+        }
+        Err(Refused::Full { retry_after_secs: self.mean_secs.ceil().clamp(1.0, 3600.0) as u64 })
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &Arc<Live>> {
+        self.waiting.iter().chain(&self.background)
+    }
+
+    fn tell_positions(&self) {
+        for (position, live) in (0u32..).zip(self.in_order()) {
+            live.push_position(position);
+        }
+    }
+
+    fn keep(&mut self, live: Arc<Live>) {
+        self.ended.push_back(live);
+        if self.ended.len() > KEPT_LOGS {
+            self.ended.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use app::data::RequestView;
+
+    use super::*;
+
+    fn new(id: &str) -> NewTrace {
+        let request = RequestView { prompt: "p".into(), items: Vec::new(), model: "m".into() };
+        NewTrace { id: id.into(), request, options: Default::default(), task: String::new(), gallery: None }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_examples_wait_for_visitors() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = Store::open(dir.path()).expect("open");
+        let jobs = Jobs::new(2);
+        jobs.requeue(&Pending { id: "example".into(), attempts: 0, background: true });
+        jobs.submit(&store, &new("a")).expect("room");
+        jobs.submit(&store, &new("b")).expect("room");
+        assert!(matches!(jobs.submit(&store, &new("c")), Err(Refused::Full { retry_after_secs: 1.. })));
+        assert!(store.load("c").expect("load").is_none(), "what was refused is not stored");
+        assert_eq!(jobs.find("example").map(|(_, place)| place), Some(Place::Queued(2)));
+
+        assert_eq!(jobs.next().map(|live| live.id.clone()).as_deref(), Some("a"));
+        assert_eq!(jobs.find("a").map(|(_, place)| place), Some(Place::Running));
+        assert_eq!(jobs.find("b").map(|(_, place)| place), Some(Place::Queued(0)));
+        assert!(jobs.withdraw("a").is_none(), "what runs is stopped, not withdrawn");
+        assert!(jobs.withdraw("b").is_some());
+        assert_eq!(jobs.next().map(|live| live.id.clone()).as_deref(), Some("example"));
+        jobs.shut_down();
+        assert!(jobs.next().is_none());
+    }
+}

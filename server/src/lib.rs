@@ -1,0 +1,22 @@
+//! The server and the command line of OmniTrace; `main` only calls [`cli::run`].
+//! In: HTTP requests or files of samples. Out: traces, live and as records that last.
+
+// Leptos nests the types of a page's views deeply.
+#![recursion_limit = "512"]
+
+pub mod assets;
+pub mod blobs;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod gallery;
+pub mod id;
+pub mod jobs;
+pub mod live;
+pub mod models;
+pub mod routes;
+pub mod sample;
+pub mod serve;
+pub mod sse;
+pub mod store;
+pub mod worker;

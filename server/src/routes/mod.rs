@@ -1,0 +1,176 @@
+//! Everything that answers HTTP: the API, media, pages, health.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use app::data::GalleryCard;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use leptos::config::LeptosOptions;
+use tokio::sync::{Semaphore, watch};
+use tower_http::compression::CompressionLayer;
+
+use crate::assets::Assets;
+use crate::config::Limits;
+use crate::error::ApiError;
+use crate::jobs::Jobs;
+use crate::models::ModelSpec;
+use crate::store::Store;
+
+mod examples;
+mod health;
+mod media;
+mod models;
+pub mod pages;
+mod traces;
+mod upload;
+
+/// What every route shares.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+/// Behind [`AppState`].
+pub struct Shared {
+    /// Traces and media.
+    pub store: Arc<Store>,
+    /// The queue.
+    pub jobs: Arc<Jobs>,
+    /// Names and descriptions; the default first.
+    pub models: Vec<ModelSpec>,
+    /// Bounds on requests.
+    pub limits: Limits,
+    /// Permits to read an upload.
+    pub uploads: Semaphore,
+    /// True once the models are loaded.
+    pub ready: watch::Receiver<bool>,
+    /// Where the page's scripts and styles come from.
+    pub assets: Assets,
+    /// Ids of the shipped examples, in gallery order.
+    pub gallery: Vec<crate::gallery::Slot>,
+    /// Cards of finished examples.
+    pub cards: Mutex<BTreeMap<String, GalleryCard>>,
+    /// For server-side rendering.
+    pub leptos: LeptosOptions,
+}
+
+impl AppState {
+    /// Shares what the routes need.
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}
+
+/// The whole site.
+pub fn router(state: AppState) -> Router {
+    let api = Router::new()
+        .route("/api/traces", post(traces::create))
+        .route("/api/traces/{id}", get(traces::read))
+        .route("/api/traces/{id}/events", get(traces::events))
+        .route("/api/traces/{id}/stop", post(traces::stop))
+        .route("/api/examples/{task}", post(examples::create))
+        .route("/api/models", get(models::list))
+        .route("/api/limits", get(models::limits))
+        .route("/media/{hash}", get(media::read))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/api/{*rest}", axum::routing::any(unknown_route))
+        .layer(DefaultBodyLimit::max(usize::try_from(state.limits.max_request_bytes).unwrap_or(usize::MAX)))
+        .layer(middleware::from_fn(refuse_foreign_posts))
+        .layer(middleware::from_fn(errors_as_json));
+    api.merge(pages::router(&state))
+        // Events and pictures are left as they are by the layer's own rules.
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(common_headers))
+        .with_state(state)
+}
+
+async fn unknown_route() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "The API has no such address.")
+}
+
+/// Another site's page could otherwise make its visitors fill this queue.
+async fn refuse_foreign_posts(request: Request, next: Next) -> Response {
+    let foreign = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    if foreign && request.method() == Method::POST {
+        let message = "This request came from another website. Open this site itself and try again.";
+        return ApiError::new(StatusCode::FORBIDDEN, "foreign_site", message).into_response();
+    }
+    next.run(request).await
+}
+
+/// Errors that axum makes itself (wrong method, wrong path encoding, range) become `{code, message}` too.
+async fn errors_as_json(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !(status.is_client_error() || status.is_server_error()) || json {
+        return response;
+    }
+    let (code, message) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => ("wrong_method", "This address does not answer to that method."),
+        StatusCode::RANGE_NOT_SATISFIABLE => ("bad_range", "The file has no such bytes."),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "The request is larger than this server takes."),
+        StatusCode::NOT_FOUND => ("not_found", "There is nothing at this address."),
+        StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "The server is restarting. Try again in a moment."),
+        status if status.is_client_error() => ("bad_request", "The request is not one that this server understands."),
+        _ => ("internal", "The server could not do this. Please try again in a minute."),
+    };
+    let (parts, _) = response.into_parts();
+    let mut replaced = ApiError::new(status, code, message).into_response();
+    // `Allow` and `Content-Range` belong to the error.
+    for (name, value) in &parts.headers {
+        if *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
+            replaced.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    replaced
+}
+
+/// For answers that are not pages; pages bring a policy with a nonce of their own.
+const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
+async fn common_headers(request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(headers, header::REFERRER_POLICY, "no-referrer");
+    set(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(headers, HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()");
+    set(headers, header::CONTENT_SECURITY_POLICY, NO_PAGE_POLICY);
+    response
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.entry(name).or_insert(HeaderValue::from_static(value));
+}
+
+/// Runs blocking work (database, files) off the async threads.
+async fn blocking<T, F>(work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(crate::error::ServerError::Lost("a task").into()),
+    }
+}

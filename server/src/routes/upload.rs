@@ -1,0 +1,226 @@
+//! Reads `POST /api/traces`: a multipart form (field `request` and the files it names) or JSON with text alone.
+//! In: a body that nobody trusts. Out: a sample whose files are stored, or an error that names what is wrong.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use app::data::ItemView;
+use axum::body::to_bytes;
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{StatusCode, header};
+use media::Family;
+use serde_json::Value;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use super::{AppState, blocking};
+use crate::blobs;
+use crate::error::{ApiError, ServerError};
+use crate::sample::{Block, MediaKind, Sample};
+use crate::store::Store;
+
+/// Longest file name that is kept for display.
+const MAX_NAME_CHARS: usize = 200;
+
+/// Reads the body: the sample, and its items with their files stored.
+pub async fn read(state: &AppState, request: Request) -> Result<(Sample, Vec<ItemView>), ApiError> {
+    let declared = content_length(&request);
+    if declared.is_some_and(|bytes| bytes > state.limits.max_request_bytes) {
+        return Err(request_too_large(state));
+    }
+    let Ok(_permit) = state.uploads.try_acquire() else {
+        let message = "Too many uploads are under way. Try again in a few seconds.";
+        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message).retry_after(5));
+    };
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let (sample, files) = if kind.starts_with("application/json") {
+        let body = to_bytes(request.into_body(), state.limits.max_text_bytes)
+            .await
+            .map_err(|_| ApiError::too_large("The request's text is larger than this server takes."))?;
+        (parse(&body)?, Vec::new())
+    } else if kind.starts_with("multipart/form-data") {
+        let multipart = Multipart::from_request(request, state).await.map_err(|rejection| {
+            ApiError::bad_request(format!("The form cannot be read: {}.", rejection.body_text()))
+        })?;
+        read_form(state, multipart).await?
+    } else {
+        let message = "Send multipart/form-data with a field `request` and the files it names, or application/json.";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_content_type", message));
+    };
+    if sample.blocks.len() > state.limits.max_items {
+        return Err(ApiError::too_large(format!(
+            "The question has {} items; at most {} are taken.",
+            sample.blocks.len(),
+            state.limits.max_items
+        )));
+    }
+    if sample.options.max_new_tokens.is_some_and(|tokens| tokens > state.limits.max_new_tokens) {
+        return Err(ApiError::bad_request(format!(
+            "`max_new_tokens` may be at most {}.",
+            state.limits.max_new_tokens
+        )));
+    }
+    let store = state.store.clone();
+    let blocks = sample.blocks.clone();
+    let items = blocking(move || adopt(&store, blocks, files)).await?;
+    Ok((sample, items))
+}
+
+fn content_length(request: &Request) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn request_too_large(state: &AppState) -> ApiError {
+    ApiError::too_large(format!(
+        "The request is larger than the {} MB that this server takes.",
+        state.limits.max_request_bytes >> 20
+    ))
+}
+
+fn parse(body: &[u8]) -> Result<Sample, ApiError> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("The request is not valid JSON: {error}.")))?;
+    Sample::parse(&value).map_err(|error| ApiError::bad_request(error.0))
+}
+
+/// A part of the form on disk; removed when it is not taken over.
+struct Incoming {
+    part: String,
+    name: String,
+    path: PathBuf,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Already moved into the store on success; otherwise the next start would remove it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn read_form(state: &AppState, mut form: Multipart) -> Result<(Sample, Vec<Incoming>), ApiError> {
+    let mut sample = None;
+    let mut files: Vec<Incoming> = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(|error| form_error(state, &error))? {
+        let Some(part) = field.name().map(str::to_owned) else {
+            return Err(ApiError::bad_request("A part of the form has no name."));
+        };
+        if part == "request" {
+            if sample.is_some() {
+                return Err(ApiError::bad_request("The form has two fields `request`."));
+            }
+            sample = Some(parse(&read_text(state, field).await?)?);
+            continue;
+        }
+        if files.iter().any(|file| file.part == part) {
+            return Err(ApiError::bad_request(format!("Two parts of the form are named {part:?}.")));
+        }
+        if files.len() == state.limits.max_items {
+            return Err(ApiError::too_large(format!("The form has more than {} files.", state.limits.max_items)));
+        }
+        let name = display_name(field.file_name().unwrap_or(&part));
+        let file = Incoming { part, name, path: state.store.blobs.incoming()? };
+        write_file(state, field, &file).await?;
+        files.push(file);
+    }
+    match sample {
+        Some(sample) => Ok((sample, files)),
+        None => Err(ApiError::bad_request("The form has no field `request`.")),
+    }
+}
+
+async fn read_text(state: &AppState, mut field: Field<'_>) -> Result<Vec<u8>, ApiError> {
+    let mut text = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| form_error(state, &error))? {
+        if text.len() + chunk.len() > state.limits.max_text_bytes {
+            return Err(ApiError::too_large("The field `request` is larger than this server takes."));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
+}
+
+async fn write_file(state: &AppState, mut field: Field<'_>, file: &Incoming) -> Result<(), ApiError> {
+    let mut out = File::create_new(&file.path).await.map_err(ServerError::file(&file.path))?;
+    let mut written = 0;
+    while let Some(chunk) = field.chunk().await.map_err(|error| form_error(state, &error))? {
+        written += chunk.len() as u64;
+        if written > state.limits.max_file_bytes {
+            return Err(ApiError::too_large(format!(
+                "{} is larger than the {} MB that this server takes per file.",
+                file.name,
+                state.limits.max_file_bytes >> 20
+            )));
+        }
+        out.write_all(&chunk).await.map_err(ServerError::file(&file.path))?;
+    }
+    out.flush().await.map_err(ServerError::file(&file.path))?;
+    Ok(())
+}
+
+fn form_error(state: &AppState, error: &MultipartError) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return request_too_large(state);
+    }
+    ApiError::bad_request(format!("The form cannot be read: {}.", error.body_text()))
+}
+
+/// The last part of a path, without control characters, of bounded length.
+fn display_name(given: &str) -> String {
+    let name = given.rsplit(['/', '\\']).next().unwrap_or(given);
+    name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect()
+}
+
+/// Takes the files over into the store, in the order of the question.
+fn adopt(store: &Arc<Store>, blocks: Vec<Block>, files: Vec<Incoming>) -> Result<Vec<ItemView>, ApiError> {
+    // One part may be named by several blocks.
+    let mut stored: Vec<Option<String>> = vec![None; files.len()];
+    let mut items = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        items.push(match block {
+            Block::Text(text) => ItemView::Text { text },
+            Block::Media(kind, part) => {
+                let found = files.iter().position(|file| file.part == part);
+                let (file, place) = match found {
+                    Some(k) => (&files[k], &mut stored[k]),
+                    None => {
+                        let message = format!("The question names the {} {part:?}, but the form has no such part.", kind.name());
+                        return Err(ApiError::new(StatusCode::BAD_REQUEST, "missing_part", message));
+                    }
+                };
+                check_kind(kind, file)?;
+                let hash = match place {
+                    Some(hash) => hash.clone(),
+                    None => place.insert(store.blobs.adopt(&file.path)?).clone(),
+                };
+                kind.item(hash, file.name.clone())
+            }
+        });
+    }
+    Ok(items)
+}
+
+/// Refuses at once what is plainly not a file of its kind; the decoders look closer when its turn comes.
+fn check_kind(kind: MediaKind, file: &Incoming) -> Result<(), ApiError> {
+    // Adopted by an earlier block already: then it was checked.
+    if !file.path.exists() {
+        return Ok(());
+    }
+    let found = blobs::kind(&file.path)?;
+    let fits = match (kind, found.family()) {
+        (MediaKind::Image, Some(Family::Image)) | (MediaKind::Audio, Some(Family::Audio)) => true,
+        // Some containers are films and sounds alike, and a film's sound can be asked about alone.
+        (MediaKind::Audio | MediaKind::Video, Some(Family::Video)) => true,
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let (a, known) = match kind {
+        MediaKind::Image => ("a picture", "JPEG, PNG, WebP or GIF"),
+        MediaKind::Audio => ("a sound", "WAV, MP3, FLAC, OGG or M4A"),
+        MediaKind::Video => ("a film", "MP4 with H.264"),
+    };
+    let message = format!("{} does not look like {a} (it is: {}). Send {known}.", file.name, found.name());
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media", message))
+}

@@ -1,0 +1,187 @@
+//! `omnitrace serve`: opens the store, starts the device thread, listens, and goes down in order.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use leptos::config::{Env, LeptosOptions};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::assets::Assets;
+use crate::config::{Limits, ServeConfig};
+use crate::error::ServerError;
+use crate::gallery;
+use crate::jobs::Jobs;
+use crate::models::{self, LoadedModels, ModelSpec};
+use crate::routes::{self, AppState, Shared};
+use crate::store::Store;
+use crate::worker::Worker;
+
+/// How long open requests may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A server at work.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    jobs: Arc<Jobs>,
+    server: JoinHandle<std::io::Result<()>>,
+    device: oneshot::Receiver<Result<(), ServerError>>,
+    shutdown: watch::Sender<bool>,
+    /// Held until the end: two servers on one data directory would each run the other's traces.
+    _lock: File,
+}
+
+/// Starts everything and returns once the address answers; the models may still be loading.
+pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
+    let specs = models::specs(&config.models)?;
+    let lock = lock(&config.data)?;
+    let store = Arc::new(Store::open(&config.data).context("the data directory cannot be used")?);
+    let jobs = Arc::new(Jobs::new(config.queue.max(1)));
+    for pending in store.recover()? {
+        jobs.requeue(&pending);
+    }
+    let assets = match config.site {
+        Some(dir) => Assets::Dir(dir),
+        None => Assets::Inside,
+    };
+    if !assets.complete() {
+        tracing::warn!(
+            "the page's scripts and styles are not built into this program: pages can be read, but not hovered. \
+             `cargo xtask demo` builds them; `--site DIR` serves them from a directory"
+        );
+    }
+    let slots = if config.no_examples { Vec::new() } else { gallery::slots() };
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (is another server running there?)", config.listen))?;
+    let address = listener.local_addr()?;
+
+    let (ready, is_ready) = watch::channel(false);
+    let device = spawn_device(Device {
+        store: store.clone(),
+        jobs: jobs.clone(),
+        specs: specs.clone(),
+        limits: limits.clone(),
+        slots: slots.clone(),
+        ready,
+    })?;
+    let state = AppState::new(Shared {
+        store,
+        jobs: jobs.clone(),
+        models: specs,
+        uploads: Semaphore::new(limits.max_uploads),
+        limits,
+        ready: is_ready,
+        assets,
+        gallery: slots,
+        cards: Mutex::new(BTreeMap::new()),
+        leptos: LeptosOptions::builder().output_name("omnitrace").env(Env::PROD).build(),
+    });
+    let (shutdown, mut down) = watch::channel(false);
+    let router = routes::router(state);
+    let server = tokio::spawn(async move {
+        let down = async move {
+            // An error means that the other half is gone: down as well.
+            let _ = down.wait_for(|down| *down).await;
+        };
+        axum::serve(listener, router).with_graceful_shutdown(down).await
+    });
+    Ok(Running { address, jobs, server, device, shutdown, _lock: lock })
+}
+
+impl Running {
+    /// Serves until `signal`, then ends in order: the running trace goes back to the queue, viewers are let go.
+    pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
+        tokio::select! {
+            () = signal => tracing::info!("shutting down"),
+            ended = &mut self.device => {
+                self.jobs.shut_down();
+                match ended {
+                    Ok(Ok(())) => bail!("the device thread ended by itself"),
+                    Ok(Err(error)) => return Err(error).context("the model cannot be loaded"),
+                    Err(_) => bail!("the device thread died"),
+                }
+            }
+        }
+        self.jobs.shut_down();
+        self.shutdown.send_replace(true);
+        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
+            tracing::warn!("some requests did not end in time");
+            self.server.abort();
+        }
+        // Within one decode step; a model still loading is not waited for.
+        let _ = tokio::time::timeout(GRACE, &mut self.device).await;
+        Ok(())
+    }
+}
+
+/// What the device thread needs.
+struct Device {
+    store: Arc<Store>,
+    jobs: Arc<Jobs>,
+    specs: Vec<ModelSpec>,
+    limits: Limits,
+    slots: Vec<gallery::Slot>,
+    ready: watch::Sender<bool>,
+}
+
+fn spawn_device(device: Device) -> Result<oneshot::Receiver<Result<(), ServerError>>> {
+    let (ended, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("device".into())
+        .spawn(move || {
+            // Nobody may be listening any more when the process goes down.
+            let _ = ended.send(device.run());
+        })
+        .context("no thread for the model")?;
+    Ok(receiver)
+}
+
+impl Device {
+    fn run(self) -> Result<(), ServerError> {
+        let models = LoadedModels::load(&self.specs)?;
+        tracing::info!(models = self.specs.len(), "models loaded");
+        self.make_examples(&models)?;
+        self.ready.send_replace(true);
+        Worker { jobs: self.jobs, store: self.store, models, limits: self.limits }.run();
+        Ok(())
+    }
+
+    /// Renders missing examples beside the work: a visitor's trace need not wait for a film to be drawn.
+    fn make_examples(&self, models: &LoadedModels) -> Result<(), ServerError> {
+        let Some(default) = self.specs.first() else { return Ok(()) };
+        let origin = gallery::Origin { model: default.name.clone(), model_hash: models.default_hash().to_owned() };
+        let (store, jobs, slots) = (self.store.clone(), self.jobs.clone(), self.slots.clone());
+        let spawned = std::thread::Builder::new().name("gallery".into()).spawn(move || {
+            for slot in &slots {
+                if jobs.shutting_down() {
+                    return;
+                }
+                if let Err(error) = gallery::ensure(&store, &jobs, slot, &origin) {
+                    tracing::error!(id = %slot.id, %error, "an example could not be made");
+                }
+            }
+        });
+        spawned.map(drop).map_err(|_| ServerError::Lost("a thread"))
+    }
+}
+
+fn lock(data: &Path) -> Result<File> {
+    std::fs::create_dir_all(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
+    let path = data.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another server uses the data directory {}: choose another with --data", data.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}

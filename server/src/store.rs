@@ -1,0 +1,301 @@
+//! What must survive a crash: traces in SQLite, media in content-addressed files.
+//! In: requests and records. Out: the same after `kill -9`.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use app::data::RequestView;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
+
+use crate::blobs::Blobs;
+use crate::error::ServerError;
+use crate::sample::Options;
+
+/// A trace that brought the program down this often is not tried again.
+const MAX_ATTEMPTS: u32 = 3;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS traces (
+        number        INTEGER PRIMARY KEY AUTOINCREMENT,
+        id            TEXT NOT NULL UNIQUE,
+        created       INTEGER NOT NULL,
+        state         TEXT NOT NULL CHECK (state IN ('queued', 'running', 'finished', 'failed')),
+        attempts      INTEGER NOT NULL DEFAULT 0,
+        request       TEXT NOT NULL,
+        options       TEXT NOT NULL,
+        task          TEXT NOT NULL DEFAULT '',
+        gallery       TEXT,
+        record        TEXT,
+        error_code    TEXT,
+        error_message TEXT,
+        last_event    INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX IF NOT EXISTS traces_by_state ON traces (state);
+";
+
+/// The data directory.
+#[derive(Debug)]
+pub struct Store {
+    database: Mutex<Connection>,
+    /// The media files.
+    pub blobs: Blobs,
+}
+
+/// A trace to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewTrace {
+    /// Its id.
+    pub id: String,
+    /// What is asked; the media are already stored.
+    pub request: RequestView,
+    /// How.
+    pub options: Options,
+    /// World task, or empty.
+    pub task: String,
+    /// For a shipped example: what it was made from, so that a change makes it anew.
+    pub gallery: Option<String>,
+}
+
+/// Where a stored trace stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Accepted; waiting, or being made.
+    Open,
+    /// The record is there.
+    Finished,
+    /// It will not be.
+    Failed {
+        /// Machine-readable.
+        code: String,
+        /// A sentence.
+        message: String,
+    },
+}
+
+/// A stored trace without its record.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// What was asked.
+    pub request: RequestView,
+    /// How.
+    pub options: Options,
+    /// World task, or empty.
+    pub task: String,
+    /// Where it stands.
+    pub state: State,
+    /// The id of its last event.
+    pub last_event: u64,
+}
+
+/// A trace to be queued again after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Its id.
+    pub id: String,
+    /// How often it was begun.
+    pub attempts: u32,
+    /// Whether it is a shipped example.
+    pub background: bool,
+}
+
+impl Store {
+    /// Opens or makes the data directory.
+    pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
+        std::fs::create_dir_all(data_dir).map_err(ServerError::file(data_dir))?;
+        let blobs = Blobs::open(data_dir)?;
+        let database = Connection::open(data_dir.join("omnitrace.sqlite"))?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        // FULL: with WAL, anything less may lose an accepted trace in a power cut.
+        database.pragma_update(None, "synchronous", "FULL")?;
+        database.execute_batch(SCHEMA)?;
+        Ok(Self { database: Mutex::new(database), blobs })
+    }
+
+    /// Makes a trace durable. When this returns, the trace survives anything.
+    pub fn accept(&self, new: &NewTrace) -> Result<(), ServerError> {
+        let request = to_json("request", &new.request)?;
+        let options = to_json("options", &new.options)?;
+        let changed = self.lock().execute(
+            "INSERT INTO traces (id, created, state, request, options, task, gallery)
+             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO UPDATE SET state = 'queued', attempts = 0, request = ?3, options = ?4, gallery = ?6,
+                 record = NULL, error_code = NULL, error_message = NULL
+                 WHERE gallery IS NOT NULL",
+            params![new.id, now_unix_secs(), request, options, new.task, new.gallery],
+        )?;
+        // Only a shipped example may be made anew under its id.
+        if changed == 1 { Ok(()) } else { Err(ServerError::Lost("a fresh id")) }
+    }
+
+    /// Notes that a trace is being made, so that a crash counts against it.
+    pub fn begin(&self, id: &str) -> Result<(), ServerError> {
+        self.lock()
+            .execute("UPDATE traces SET state = 'running', attempts = attempts + 1 WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Puts a trace back that was interrupted by an orderly shutdown: not its fault.
+    pub fn put_back(&self, id: &str) -> Result<(), ServerError> {
+        self.lock()
+            .execute("UPDATE traces SET state = 'queued', attempts = max(attempts - 1, 0) WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Stores the record, as JSON.
+    pub fn finish(&self, id: &str, record: &str, last_event: u64) -> Result<(), ServerError> {
+        self.lock().execute(
+            "UPDATE traces SET state = 'finished', record = ?2, last_event = ?3 WHERE id = ?1",
+            params![id, record, last_event],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that a trace will not be finished.
+    pub fn fail(&self, id: &str, code: &str, message: &str, last_event: u64) -> Result<(), ServerError> {
+        self.lock().execute(
+            "UPDATE traces SET state = 'failed', error_code = ?2, error_message = ?3, last_event = ?4 WHERE id = ?1",
+            params![id, code, message, last_event],
+        )?;
+        Ok(())
+    }
+
+    /// After a start: gives up traces that were interrupted too often, and returns the rest in order of acceptance.
+    pub fn recover(&self) -> Result<Vec<Pending>, ServerError> {
+        let database = self.lock();
+        database.execute(
+            "UPDATE traces SET state = 'failed', error_code = 'interrupted',
+                 error_message = 'The server was interrupted ' || attempts || ' times while making this trace, '
+                     || 'so it is not tried again. Please send it once more.',
+                 last_event = attempts * ?2
+             WHERE state = 'running' AND attempts >= ?1",
+            params![MAX_ATTEMPTS, crate::live::ATTEMPT_STRIDE],
+        )?;
+        database.execute("UPDATE traces SET state = 'queued' WHERE state = 'running'", [])?;
+        let mut rows =
+            database.prepare("SELECT id, attempts, gallery FROM traces WHERE state = 'queued' ORDER BY number")?;
+        let pending = rows.query_map([], |row| {
+            Ok(Pending { id: row.get(0)?, attempts: row.get(1)?, background: row.get::<_, Option<String>>(2)?.is_some() })
+        })?;
+        Ok(pending.collect::<Result<_, _>>()?)
+    }
+
+    /// A trace without its record.
+    pub fn load(&self, id: &str) -> Result<Option<Stored>, ServerError> {
+        let columns = "request, options, task, state, error_code, error_message, last_event";
+        let row = self
+            .lock()
+            .query_row(&format!("SELECT {columns} FROM traces WHERE id = ?1"), [id], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, state(row)?, row.get(6)?))
+            })
+            .optional()?;
+        let Some((request, options, task, state, last_event)) = row else { return Ok(None) };
+        Ok(Some(Stored {
+            request: from_json("request", &request)?,
+            options: from_json("options", &options)?,
+            task,
+            state,
+            last_event,
+        }))
+    }
+
+    /// A finished trace's record, as JSON.
+    pub fn record_json(&self, id: &str) -> Result<Option<String>, ServerError> {
+        let row = self
+            .lock()
+            .query_row("SELECT record FROM traces WHERE id = ?1", [id], |row| row.get::<_, Option<String>>(0))
+            .optional()?;
+        Ok(row.flatten())
+    }
+
+    /// What a shipped example was made from; `None` when it is not there.
+    pub fn gallery_origin(&self, id: &str) -> Result<Option<String>, ServerError> {
+        let row = self
+            .lock()
+            .query_row("SELECT gallery FROM traces WHERE id = ?1", [id], |row| row.get::<_, Option<String>>(0))
+            .optional()?;
+        Ok(row.flatten())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // SQLite rolls an unfinished statement back by itself; a poisoned lock guards nothing broken.
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn state(row: &Row<'_>) -> rusqlite::Result<State> {
+    Ok(match row.get::<_, String>(3)?.as_str() {
+        "finished" => State::Finished,
+        "failed" => State::Failed {
+            code: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+            message: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+        },
+        _ => State::Open,
+    })
+}
+
+/// Seconds since the Unix epoch; 0 on a clock before it.
+pub fn now_unix_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+}
+
+fn to_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String, ServerError> {
+    serde_json::to_string(value).map_err(|source| ServerError::Stored { what, source })
+}
+
+/// Reads stored JSON.
+pub fn from_json<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<T, ServerError> {
+    serde_json::from_str(json).map_err(|source| ServerError::Stored { what, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(id: &str) -> NewTrace {
+        let request = RequestView { prompt: "p".into(), items: Vec::new(), model: "m".into() };
+        NewTrace { id: id.into(), request, options: Options::default(), task: String::new(), gallery: None }
+    }
+
+    #[test]
+    fn what_was_accepted_is_pending_after_a_crash_until_three_attempts() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        Store::open(dir.path()).and_then(|store| {
+            store.accept(&new("waiting"))?;
+            store.accept(&new("running"))?;
+            store.accept(&new("done"))?;
+            store.begin("running")?;
+            store.begin("done")?;
+            store.finish("done", "{}", 7)
+        })
+        .expect("first life");
+        for attempts in 1..=2 {
+            let store = Store::open(dir.path()).expect("reopen");
+            let pending = store.recover().expect("recover");
+            let ids: Vec<_> = pending.iter().map(|p| (p.id.as_str(), p.attempts)).collect();
+            assert_eq!(ids, [("waiting", 0), ("running", attempts)]);
+            store.begin("running").expect("begin");
+        }
+        let store = Store::open(dir.path()).expect("reopen");
+        assert_eq!(store.recover().expect("recover").len(), 1);
+        let failed = store.load("running").expect("load").expect("there");
+        assert!(matches!(failed.state, State::Failed { ref code, .. } if code == "interrupted"));
+        let done = store.load("done").expect("load").expect("there");
+        assert_eq!((done.state, done.last_event), (State::Finished, 7));
+        assert_eq!(store.record_json("done").expect("record"), Some("{}".into()));
+        assert!(store.load("never").expect("load").is_none());
+    }
+
+    #[test]
+    fn an_orderly_shutdown_does_not_count() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = Store::open(dir.path()).expect("open");
+        store.accept(&new("x")).expect("accept");
+        for _ in 0..5 {
+            store.begin("x").expect("begin");
+            store.put_back("x").expect("put back");
+        }
+        assert_eq!(store.recover().expect("recover")[0].attempts, 0);
+    }
+}

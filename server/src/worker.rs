@@ -1,0 +1,175 @@
+//! The thread that owns the device: takes a job, runs the engine, stores what came out.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use app::data::ItemView;
+use attribution::event::TraceEvent;
+use attribution::record::Stage;
+use engine::{Item, MediaItem, Outcome, TraceRequest};
+
+use crate::config::Limits;
+use crate::error::{ServerError, failure_of};
+use crate::jobs::Jobs;
+use crate::live::Live;
+use crate::models::LoadedModels;
+use crate::store::{Store, now_unix_secs};
+
+/// What the worker needs; it runs until the queue shuts down.
+pub struct Worker {
+    /// The queue.
+    pub jobs: Arc<Jobs>,
+    /// Where requests come from and records go.
+    pub store: Arc<Store>,
+    /// The models, used by this thread alone.
+    pub models: LoadedModels,
+    /// Bounds for the decoders and for generation.
+    pub limits: Limits,
+}
+
+/// How an attempt ended.
+enum End {
+    Finished,
+    Failed(&'static str, String),
+    /// The server goes down: the trace waits for the next start.
+    Interrupted,
+}
+
+impl Worker {
+    /// Works until the queue shuts down.
+    pub fn run(self) {
+        while let Some(live) = self.jobs.next() {
+            let begun = Instant::now();
+            let end = match self.attempt(&live) {
+                Ok(end) => end,
+                Err(error) => {
+                    let (code, message) = failure_of(&error);
+                    End::Failed(code, message)
+                }
+            };
+            self.conclude(&live, end);
+            let secs = begun.elapsed().as_secs_f64();
+            tracing::info!(id = %live.id, secs = format!("{secs:.2}"), "trace ended");
+            self.jobs.ended(live, secs);
+        }
+    }
+
+    fn attempt(&self, live: &Live) -> Result<End, ServerError> {
+        self.store.begin(&live.id)?;
+        let stored = self.store.load(&live.id)?.ok_or(ServerError::Lost("the stored request"))?;
+        let Some(model) = self.models.get(&stored.request.model) else {
+            let message =
+                format!("The model {:?} is no longer loaded on this server. Please send the trace again.", stored.request.model);
+            return Ok(End::Failed("unknown_model", message));
+        };
+        let options = stored.options.resolve(&self.limits.media, self.limits.max_new_tokens, model.no_repeat_ngram);
+        let request =
+            TraceRequest { prompt: stored.request.prompt, items: self.items(stored.request.items)?, options };
+        let mut clock = StageClock::default();
+        let mut observe = |event: TraceEvent| {
+            clock.note(&event);
+            // The engine may report its own end; the stored record is what counts here.
+            if !matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
+                live.push(&event);
+            }
+            if live.stopped() || self.jobs.shutting_down() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        // A panic is a bug, but one visitor's input must not end the service for all: the model is only read, never left
+        // half-changed.
+        let outcome = catch_unwind(AssertUnwindSafe(|| engine::pipeline::trace(&model.model, &request, &mut observe)));
+        if self.jobs.shutting_down() && !live.stopped() {
+            return Ok(End::Interrupted);
+        }
+        let outcome = match outcome {
+            Ok(outcome) => outcome?,
+            Err(_) => return Err(ServerError::Lost("the model")),
+        };
+        self.keep(live, outcome, clock.finish())?;
+        Ok(End::Finished)
+    }
+
+    fn items(&self, items: Vec<ItemView>) -> Result<Vec<Item>, ServerError> {
+        let media = |hash: String, name: String| {
+            Ok::<_, ServerError>(MediaItem { bytes: self.store.blobs.read(&hash)?, hash, name })
+        };
+        items
+            .into_iter()
+            .map(|item| {
+                Ok(match item {
+                    ItemView::Text { text } => Item::Text(text),
+                    ItemView::Image { hash, name } => Item::Image(media(hash, name)?),
+                    ItemView::Audio { hash, name } => Item::Audio(media(hash, name)?),
+                    ItemView::Video { hash, name } => Item::Video(media(hash, name)?),
+                })
+            })
+            .collect()
+    }
+
+    fn keep(&self, live: &Live, outcome: Outcome, stage_secs: Vec<(Stage, f64)>) -> Result<(), ServerError> {
+        for (hash, bytes) in &outcome.derived_media {
+            self.store.blobs.put_named(hash, bytes)?;
+        }
+        let mut record = outcome.record;
+        record.id.clone_from(&live.id);
+        record.receipt.created_unix_secs = now_unix_secs();
+        record.receipt.stage_secs = stage_secs;
+        let json =
+            serde_json::to_string(&record).map_err(|source| ServerError::Stored { what: "record", source })?;
+        self.store.finish(&live.id, &json, live.next_event())
+    }
+
+    fn conclude(&self, live: &Live, end: End) {
+        match end {
+            End::Finished => live.push(&TraceEvent::Done),
+            End::Failed(code, message) => {
+                if let Err(error) = self.store.fail(&live.id, code, &message, live.next_event()) {
+                    tracing::error!(id = %live.id, %error, "a failure could not be stored");
+                }
+                live.push(&TraceEvent::Failed { code: code.into(), message });
+            }
+            End::Interrupted => {
+                if let Err(error) = self.store.put_back(&live.id) {
+                    tracing::error!(id = %live.id, %error, "an interrupted trace could not be put back");
+                }
+                live.close();
+            }
+        }
+    }
+}
+
+/// Wall time per stage, from the engine's progress reports.
+#[derive(Default)]
+struct StageClock {
+    current: Option<(Stage, Instant)>,
+    done: Vec<(Stage, f64)>,
+}
+
+impl StageClock {
+    fn note(&mut self, event: &TraceEvent) {
+        let stage = match event {
+            TraceEvent::Progress { stage, .. } => *stage,
+            TraceEvent::Token { .. } => Stage::Generate,
+            _ => return,
+        };
+        if self.current.is_none_or(|(current, _)| current != stage) {
+            self.close();
+            self.current = Some((stage, Instant::now()));
+        }
+    }
+
+    fn close(&mut self) {
+        let Some((stage, begun)) = self.current.take() else { return };
+        let secs = begun.elapsed().as_secs_f64();
+        match self.done.iter_mut().find(|(known, _)| *known == stage) {
+            Some((_, total)) => *total += secs,
+            None => self.done.push((stage, secs)),
+        }
+    }
+
+    fn finish(mut self) -> Vec<(Stage, f64)> {
+        self.close();
+        self.done
+    }
+}

@@ -1,0 +1,186 @@
+//! A server to test against, and a client that reads event streams.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use futures_util::{Stream, StreamExt};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use server::config::{Limits, ServeConfig};
+use server::serve;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// No single wait in these tests is longer than this on a machine that works.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One event: its id and its JSON.
+pub type Event = (u64, Value);
+
+pub struct House {
+    pub url: String,
+    pub client: Client,
+    down: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+/// The model that tests run with: the one inside, or a directory while there is none inside.
+pub fn models() -> Vec<String> {
+    match std::env::var("OMNITRACE_TEST_MODEL") {
+        Ok(dir) => vec![dir],
+        Err(_) => Vec::new(),
+    }
+}
+
+pub fn config(data: PathBuf) -> ServeConfig {
+    ServeConfig { listen: ([127, 0, 0, 1], 0).into(), data, models: models(), site: None, queue: 8, no_examples: true }
+}
+
+impl House {
+    pub async fn open(data: &TempDir) -> Self {
+        Self::with(config(data.path().to_owned()), Limits::default()).await
+    }
+
+    pub async fn with(config: ServeConfig, limits: Limits) -> Self {
+        let running = serve::start(config, limits).await.expect("the server starts");
+        let url = format!("http://{}", running.address);
+        let (down, signal) = oneshot::channel();
+        let server = tokio::spawn(async move {
+            let signal = async {
+                let _ = signal.await;
+            };
+            running.run_until(signal).await.expect("an orderly end");
+        });
+        Self { url, client: Client::new(), down, server }
+    }
+
+    /// As on SIGTERM.
+    pub async fn close(self) {
+        let _ = self.down.send(());
+        self.server.await.expect("the server ends");
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        get(&self.client, &self.url, path).await
+    }
+
+    pub async fn post(&self, path: &str) -> Response {
+        self.client.post(format!("{}{path}", self.url)).send().await.expect("an answer")
+    }
+
+    pub async fn send(&self, request: &Value) -> Response {
+        send(&self.client, &self.url, request).await
+    }
+
+    /// Sends a request that must be accepted; its id.
+    pub async fn accept(&self, request: &Value) -> String {
+        accepted(self.send(request).await).await
+    }
+
+    pub async fn events(&self, id: &str, after: Option<u64>) -> impl Stream<Item = Event> + Unpin + use<> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        let response = self.get(&format!("/api/traces/{id}/events{after}")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        events(response)
+    }
+
+    /// Every event of a trace until its stream ends.
+    pub async fn all_events(&self, id: &str) -> Vec<Event> {
+        let events = self.events(id, None).await;
+        tokio::time::timeout(PATIENCE, events.collect()).await.expect("the stream ends")
+    }
+
+    pub async fn record(&self, id: &str) -> Value {
+        record(&self.client, &self.url, id).await
+    }
+}
+
+pub async fn get(client: &Client, url: &str, path: &str) -> Response {
+    client.get(format!("{url}{path}")).send().await.expect("an answer")
+}
+
+pub async fn send(client: &Client, url: &str, request: &Value) -> Response {
+    client.post(format!("{url}/api/traces")).json(request).send().await.expect("an answer")
+}
+
+pub async fn accepted(response: Response) -> String {
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    let body: Value = response.json().await.expect("JSON");
+    let id = body["id"].as_str().expect("an id").to_owned();
+    assert_eq!(body["url"], format!("/t/{id}"));
+    assert!(id.len() <= 12);
+    id
+}
+
+/// Waits for a trace to be finished; its record.
+pub async fn record(client: &Client, url: &str, id: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let response = get(client, url, &format!("/api/traces/{id}")).await;
+        let status = response.status();
+        let body: Value = response.json().await.expect("JSON");
+        match status {
+            StatusCode::OK => return body,
+            StatusCode::ACCEPTED => assert!(begun.elapsed() < PATIENCE, "still {body}"),
+            _ => panic!("{status}: {body}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Parses a stream of server-sent events.
+pub fn events(response: Response) -> impl Stream<Item = Event> + Unpin {
+    let state = (response.bytes_stream(), Vec::<u8>::new());
+    Box::pin(futures_util::stream::unfold(state, |(mut bytes, mut buffer)| async move {
+        loop {
+            if let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = buffer.drain(..end + 2).collect();
+                let block = String::from_utf8(block).expect("UTF-8");
+                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                // Keep-alive comments have neither.
+                if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
+                    let event = (id.parse().expect("a number"), serde_json::from_str(data).expect("JSON"));
+                    return Some((event, (bytes, buffer)));
+                }
+            } else {
+                // A server that is killed breaks the stream off: an end like any other.
+                buffer.extend_from_slice(&bytes.next().await?.ok()?);
+            }
+        }
+    }))
+}
+
+pub fn kind(event: &Event) -> &str {
+    event.1["type"].as_str().expect("a type")
+}
+
+/// A short question.
+pub fn short() -> Value {
+    json!({
+        "prompt": "Summarize the conversation.\n",
+        "question": [{"text": "Anna: I bought a red car.\n"}, {"text": "Ben: Nice. I saw a blue bird.\n"}],
+        "options": {"max_new_tokens": 24, "no_repeat_ngram": 0}
+    })
+}
+
+/// A question whose answer takes so long that a test can do something meanwhile: at this temperature the end token is
+/// one among hundreds.
+pub fn long() -> Value {
+    json!({
+        "prompt": "Summarize the conversation.\n",
+        "question": [{"text": "Anna: I bought a red car.\n"}],
+        "options": {"max_new_tokens": 1500, "temperature": 10, "seed": 5, "no_repeat_ngram": 0}
+    })
+}
+
+/// The JSON of an error answer; every one has a code and a sentence.
+pub async fn refused(response: Response, status: StatusCode, code: &str) -> String {
+    assert_eq!(response.status(), status);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let body: Value = response.json().await.expect("JSON");
+    assert_eq!(body["code"], code, "{body}");
+    let message = body["message"].as_str().expect("a message");
+    assert!(message.contains(' ') && message.ends_with('.'), "{message}");
+    message.to_owned()
+}

@@ -1,0 +1,9 @@
+//! The real server over real HTTP with the real tiny model: in-process on a free port, with a data directory of its own.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+
+mod house;
+mod live;
+mod media;
+mod pages;
+mod refusals;
+mod survival;

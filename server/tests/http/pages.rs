@@ -1,0 +1,51 @@
+//! Pages arrive readable, under a policy that lets no foreign or injected script run.
+
+use reqwest::StatusCode;
+use serde_json::json;
+use tempfile::tempdir;
+
+use crate::house::{House, short};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_trace_reads_without_a_script() {
+    let data = tempdir().unwrap();
+    let house = House::open(&data).await;
+    let mut request = short();
+    request["question"][0]["text"] = json!("Anna: <script>alert(1)</script> & more.\n");
+    let id = house.accept(&request).await;
+    let record = house.record(&id).await;
+    let page = house.get(&format!("/t/{id}")).await;
+    assert_eq!(page.status(), StatusCode::OK);
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).expect("a nonce").to_owned();
+    assert!(nonce.len() >= 16);
+    let html = page.text().await.unwrap();
+    assert!(!html.contains("<script>alert(1)"), "typed text stays text");
+    let scripts = html.matches("<script").count();
+    assert!(scripts > 0);
+    assert_eq!(html.matches(&format!("nonce=\"{nonce}\"")).count().min(scripts), scripts, "every script has the nonce");
+    for chunk in 0..record["chunks"].as_array().unwrap().len() {
+        assert!(html.contains(&format!("data-chunk=\"{chunk}\"")));
+    }
+    let again = house.get(&format!("/t/{id}")).await;
+    assert_ne!(again.headers()["content-security-policy"].to_str().unwrap(), policy, "a nonce is used once");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_a_page_that_says_so() {
+    let data = tempdir().unwrap();
+    let house = House::open(&data).await;
+    for path in ["/t/nosuchtrace", "/no-such-page", "/pkg/../../etc/passwd"] {
+        let page = house.get(path).await;
+        assert_eq!(page.status(), StatusCode::NOT_FOUND, "{path}");
+        assert!(page.text().await.unwrap().contains("<h1"), "{path}");
+    }
+    for path in ["/", "/new", "/about"] {
+        let page = house.get(path).await;
+        assert_eq!(page.status(), StatusCode::OK, "{path}");
+        assert_eq!(page.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(page.headers()["referrer-policy"], "no-referrer");
+    }
+    house.close().await;
+}
