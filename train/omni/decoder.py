@@ -108,6 +108,10 @@ class Cache:
         self.kept[module] = (k, v)
         return k, v
 
+    def keep(self, length):
+        """Forgets all positions from `length` on."""
+        self.kept = {m: (k[:, :, :length], v[:, :, :length]) for m, (k, v) in self.kept.items()}
+
 
 class Model(nn.Module):
     def __init__(self, c):

@@ -22,7 +22,7 @@ def answer_weights(sentences, letter, encoding, only_letters):
         weights[:] = 0.02
         for k, (a, b) in enumerate(encoding.offsets):
             if b - a == 1 and text[a - 1 : a] == "(":
-                weights[k] = 1.0
+                weights[k] = LETTER
     elif letter:
         last = len(text) - len(sentences[-1])
         middle = last - 1 - len(sentences[-2])
