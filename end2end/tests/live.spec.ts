@@ -35,14 +35,18 @@ test('a typed question with a picture is answered, and a reload opens the same t
   await expect(page.locator('[data-chunk]')).toHaveCount(before);
 });
 
-test('a broken file is refused with a sentence and nothing typed is lost', async ({ page }) => {
-  await page.goto('/new');
-  await hydrated(page);
-  await page.getByLabel('Instruction').fill('What is this?');
-  await page.locator('input[type=file]').first().setInputFiles({ name: 'broken.png', mimeType: 'image/png', buffer: Buffer.from('no picture at all') });
-  await page.getByRole('button', { name: /^Trace/ }).click();
-  await expect(page.getByRole('alert')).toContainText(/\w+ \w+/);
-  await expect(page.getByLabel('Instruction')).toHaveValue('What is this?');
+test.describe('bad input', () => {
+  test.use({ refused: 415 });
+
+  test('a broken file is refused with a sentence and nothing typed is lost', async ({ page }) => {
+    await page.goto('/new');
+    await hydrated(page);
+    await page.getByLabel('Instruction').fill('What is this?');
+    await page.locator('input[type=file]').first().setInputFiles({ name: 'broken.png', mimeType: 'image/png', buffer: Buffer.from('no picture at all') });
+    await page.getByRole('button', { name: /^Trace/ }).click();
+    await expect(page.getByRole('alert')).toContainText(/\w+ \w+/);
+    await expect(page.getByLabel('Instruction')).toHaveValue('What is this?');
+  });
 });
 
 test('two viewers of one trace see the same answer', async ({ page, context }) => {

@@ -1,10 +1,13 @@
 // What every browser test shares: a page that fails on console noise and foreign requests, and the gallery's traces.
 import { test as base, expect, type APIRequestContext, type Page } from '@playwright/test';
 
-export const test = base.extend({
-  page: async ({ page, baseURL }, use) => {
+export const test = base.extend<{ refused: number }>({
+  /** The status of the one request that a test means to have refused: the browser itself notes it in the console. */
+  refused: [0, { option: true }],
+  page: async ({ page, baseURL, refused }, use) => {
     const noise: string[] = [];
     page.on('console', (message) => {
+      if (refused && message.text().includes(`status of ${refused}`)) return;
       if (['error', 'warning'].includes(message.type())) noise.push(`${message.type()}: ${message.text()}`);
     });
     page.on('pageerror', (error) => noise.push(`page error: ${error.message}`));

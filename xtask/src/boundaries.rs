@@ -17,7 +17,10 @@ const MAY_DEPEND: [(&str, &[&str]); 8] = [
     ("engine", &["attribution", "media"]),
     ("app", &["attribution"]),
     ("frontend", &["app"]),
-    ("server", &["app", "attribution", "engine", "media", "world"]),
+    (
+        "server",
+        &["app", "attribution", "engine", "media", "world"],
+    ),
     ("dataset", &["media", "world"]),
 ];
 
@@ -25,9 +28,15 @@ const MAY_DEPEND: [(&str, &[&str]); 8] = [
 const MUST_NOT_LINK: [(&str, &[&str]); 5] = [
     ("attribution", &["candle-core", "tokio", "axum", "leptos"]),
     ("media", &["candle-core", "tokio", "axum", "leptos"]),
-    ("world", &["candle-core", "tokio", "axum", "leptos", "getrandom"]),
+    (
+        "world",
+        &["candle-core", "tokio", "axum", "leptos", "getrandom"],
+    ),
     ("engine", &["tokio", "axum", "leptos", "hyper"]),
-    ("frontend", &["candle-core", "axum", "engine", "server", "rusqlite"]),
+    (
+        "frontend",
+        &["candle-core", "axum", "engine", "server", "rusqlite"],
+    ),
 ];
 
 const NO_MODULE_NAMES: [&str; 5] = ["utils", "helpers", "common", "manager", "types"];
@@ -36,7 +45,11 @@ const NO_MODULE_NAMES: [&str; 5] = ["utils", "helpers", "common", "manager", "ty
 pub fn check() -> Result<()> {
     let mut faults = manifests()?;
     faults.extend(links()?);
-    for folder in MAY_DEPEND.iter().map(|(name, _)| folder_of(name)).chain(["xtask"]) {
+    for folder in MAY_DEPEND
+        .iter()
+        .map(|(name, _)| folder_of(name))
+        .chain(["xtask"])
+    {
         habits(Path::new(folder), &mut faults)?;
     }
     if !faults.is_empty() {
@@ -47,7 +60,11 @@ pub fn check() -> Result<()> {
 }
 
 fn folder_of(name: &'static str) -> &'static str {
-    if name == "dataset" { "train/dataset" } else { name }
+    if name == "dataset" {
+        "train/dataset"
+    } else {
+        name
+    }
 }
 
 fn manifests() -> Result<Vec<String>> {
@@ -56,14 +73,18 @@ fn manifests() -> Result<Vec<String>> {
         "cargo metadata",
     )?;
     let metadata: Value = serde_json::from_str(&text)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata without packages")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata without packages")?;
     let name_of = |package: &Value| package["name"].as_str().unwrap_or_default().to_owned();
     let names: Vec<String> = packages.iter().map(name_of).collect();
     let mut faults = Vec::new();
     for package in packages {
         let name = name_of(package);
         let Some((_, allowed)) = MAY_DEPEND.iter().find(|(known, _)| *known == name) else {
-            faults.push(format!("{name}: a new crate; say in xtask/src/boundaries.rs whom it may depend on"));
+            faults.push(format!(
+                "{name}: a new crate; say in xtask/src/boundaries.rs whom it may depend on"
+            ));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
@@ -81,12 +102,17 @@ fn links() -> Result<Vec<String>> {
     let mut faults = Vec::new();
     for (name, forbidden) in MUST_NOT_LINK {
         let mut command = Command::new("cargo");
-        command.args(["tree", "--locked", "-p", name, "-e", "normal", "--prefix", "none", "--format", "{p}"]);
+        command.args([
+            "tree", "--locked", "-p", name, "-e", "normal", "--prefix", "none", "--format", "{p}",
+        ]);
         if name == "frontend" {
             command.args(["--target", "wasm32-unknown-unknown"]);
         }
         let tree = shell::output(&mut command, "cargo tree")?;
-        let linked: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        let linked: Vec<&str> = tree
+            .lines()
+            .filter_map(|line| line.split(' ').next())
+            .collect();
         for package in forbidden.iter().filter(|package| linked.contains(package)) {
             faults.push(format!("{name} links {package}"));
         }
@@ -99,11 +125,20 @@ fn habits(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
     for file in rust_files(&folder.join("src"))? {
         let text = std::fs::read_to_string(&file)?;
         if !text.starts_with("//!") {
-            faults.push(format!("{}: must open with `//!`, saying what it does", file.display()));
+            faults.push(format!(
+                "{}: must open with `//!`, saying what it does",
+                file.display()
+            ));
         }
-        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let stem = file
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
         if NO_MODULE_NAMES.contains(&stem) {
-            faults.push(format!("{}: `{stem}` says nothing; name what it holds", file.display()));
+            faults.push(format!(
+                "{}: `{stem}` says nothing; name what it holds",
+                file.display()
+            ));
         }
     }
     Ok(())

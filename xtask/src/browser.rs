@@ -8,12 +8,18 @@ use crate::shell::{self, Cargo};
 
 /// Builds the server as the unit tests built it (same profile, so nothing is compiled twice) and drives it.
 pub fn test() -> Result<()> {
-    Cargo::new("build", "the server").args(["--profile", "checks", "-p", "server"]).run()?;
-    let chromium = which("chromium").context("chromium is not on PATH; apt-get install chromium")?;
+    Cargo::new("build", "the server")
+        .args(["--profile", "checks", "-p", "server"])
+        .run()?;
+    let chromium =
+        which("chromium").context("chromium is not on PATH; apt-get install chromium")?;
     shell::run(
         Command::new("npx")
             .args(["playwright", "test"])
-            .env("OMNITRACE_BINARY", shell::root().join("target/checks/omnitrace"))
+            .env(
+                "OMNITRACE_BINARY",
+                shell::root().join("target/checks/omnitrace"),
+            )
             .env("CHROMIUM", chromium)
             .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
             .current_dir(shell::root().join("end2end")),
@@ -23,5 +29,7 @@ pub fn test() -> Result<()> {
 
 fn which(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
 }

@@ -11,7 +11,9 @@ use crate::shell;
 
 /// Fails with the list of crates whose licence expression the allowed licences do not satisfy.
 pub fn check() -> Result<()> {
-    let deny: toml::Table = std::fs::read_to_string("deny.toml").context("deny.toml")?.parse()?;
+    let deny: toml::Table = std::fs::read_to_string("deny.toml")
+        .context("deny.toml")?
+        .parse()?;
     let allowed: Vec<String> = deny["licenses"]["allow"]
         .as_array()
         .context("deny.toml has no [licenses].allow")?
@@ -23,26 +25,40 @@ pub fn check() -> Result<()> {
         "cargo metadata",
     )?;
     let metadata: Value = serde_json::from_str(&text)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata without packages")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata without packages")?;
     let mut refused = Vec::new();
     for package in packages {
-        let name = format!("{} {}", text_of(&package["name"]), text_of(&package["version"]));
+        let name = format!(
+            "{} {}",
+            text_of(&package["name"]),
+            text_of(&package["version"])
+        );
         let licence = text_of(&package["license"]);
         // Old crates write `MIT/Apache-2.0`.
-        let accepted = Expression::parse_mode(licence, spdx::ParseMode::LAX).is_ok_and(|expression| {
-            expression.evaluate(|requirement| {
-                let id = requirement.license.id().map(|id| id.name);
-                id.is_some_and(|id| allowed.iter().any(|allowed| allowed == id))
-            })
-        });
+        let accepted =
+            Expression::parse_mode(licence, spdx::ParseMode::LAX).is_ok_and(|expression| {
+                expression.evaluate(|requirement| {
+                    let id = requirement.license.id().map(|id| id.name);
+                    id.is_some_and(|id| allowed.iter().any(|allowed| allowed == id))
+                })
+            });
         if !accepted {
             refused.push(format!("{name}: {licence:?}"));
         }
     }
     if !refused.is_empty() {
-        bail!("not among the licences that deny.toml allows:\n  {}", refused.join("\n  "));
+        bail!(
+            "not among the licences that deny.toml allows:\n  {}",
+            refused.join("\n  ")
+        );
     }
-    println!("    {} packages, all under {}", packages.len(), allowed.join(", "));
+    println!(
+        "    {} packages, all under {}",
+        packages.len(),
+        allowed.join(", ")
+    );
     Ok(())
 }
 

@@ -64,12 +64,16 @@ fn build_release() -> Result<std::path::PathBuf> {
     provision::for_build()?;
     site::build()?;
     shell::say("building the server (release); the first time takes about 10 minutes on 2 cores");
-    Cargo::new("build", "the server").args(["--release", "-p", "server"]).run()?;
+    Cargo::new("build", "the server")
+        .args(["--release", "-p", "server"])
+        .run()?;
     Ok(shell::root().join("target/release/omnitrace"))
 }
 
 fn demo(arguments: &[String]) -> Result<()> {
-    shell::say("this builds the page and the server, then serves them; the first time takes about 15 minutes on 2 cores, later seconds");
+    shell::say(
+        "this builds the page and the server, then serves them; the first time takes about 15 minutes on 2 cores, later seconds",
+    );
     let binary = build_release()?;
     let own = arguments.iter().skip_while(|a| a.as_str() == "--");
     let mut command = std::process::Command::new(&binary);

@@ -12,7 +12,11 @@ pub fn for_build() -> Result<()> {
     debian("g++", "g++", "it compiles the H.264 decoder")?;
     debian("nasm", "nasm", "it assembles the decoder's fast paths")?;
     if !shell::has("npm") {
-        debian("npm", "npm", "it brings wasm-opt, which makes the page small")?;
+        debian(
+            "npm",
+            "npm",
+            "it brings wasm-opt, which makes the page small",
+        )?;
     }
     wasm_target()?;
     node_packages()
@@ -47,7 +51,9 @@ fn debian(program: &str, package: &str, why: &str) -> Result<()> {
             sudo.arg("apt-get");
             sudo
         };
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
     shell::run(&mut apt(&["update", "-q"]), "apt-get update").with_context(|| by_hand.clone())?;
@@ -67,10 +73,15 @@ fn is_root() -> bool {
 
 fn wasm_target() -> Result<()> {
     let sysroot = shell::output(
-        Command::new("rustc").args(["--print", "sysroot"]).current_dir(shell::root()),
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(shell::root()),
         "rustc",
     )?;
-    if Path::new(sysroot.trim()).join("lib/rustlib/wasm32-unknown-unknown/lib").is_dir() {
+    if Path::new(sysroot.trim())
+        .join("lib/rustlib/wasm32-unknown-unknown/lib")
+        .is_dir()
+    {
         return Ok(());
     }
     shell::say("adding the wasm32 target to the Rust toolchain");
@@ -93,7 +104,9 @@ fn rust_component(name: &str, program: &str) -> Result<()> {
     }
     shell::say(&format!("adding {name} to the Rust toolchain"));
     shell::run(
-        Command::new("rustup").args(["component", "add", name]).current_dir(shell::root()),
+        Command::new("rustup")
+            .args(["component", "add", name])
+            .current_dir(shell::root()),
         "rustup component add",
     )
 }
@@ -106,7 +119,9 @@ fn node_packages() -> Result<()> {
     if installed.is_some() && installed >= modified(&folder.join("package-lock.json")) {
         return Ok(());
     }
-    shell::say("installing the node packages of end2end (wasm-opt, Playwright without its own browser)");
+    shell::say(
+        "installing the node packages of end2end (wasm-opt, Playwright without its own browser)",
+    );
     shell::run(
         Command::new("npm")
             .args(["ci", "--no-audit", "--no-fund"])

@@ -67,7 +67,9 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 
 fn report(pkg: &Path) -> Result<()> {
     for name in ["omnitrace_bg.wasm", "omnitrace.js", "omnitrace.css"] {
-        let bytes = fs::metadata(pkg.join(name)).with_context(|| name.to_owned())?.len();
+        let bytes = fs::metadata(pkg.join(name))
+            .with_context(|| name.to_owned())?
+            .len();
         ensure!(bytes > 0, "{name} is empty");
         println!("    pkg/{name}: {} KB", bytes.div_ceil(1024));
     }

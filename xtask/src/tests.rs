@@ -10,30 +10,72 @@ use crate::{boundaries, browser, licences, provision, site};
 type Step = (&'static str, &'static str, fn() -> Result<()>);
 
 const STEPS: [Step; 8] = [
-    ("boundaries", "who may depend on whom, and the tree's habits (seconds)", boundaries::check),
-    ("licences", "every dependency's licence (seconds)", licences::check),
+    (
+        "boundaries",
+        "who may depend on whom, and the tree's habits (seconds)",
+        boundaries::check,
+    ),
+    (
+        "licences",
+        "every dependency's licence (seconds)",
+        licences::check,
+    ),
     ("fmt", "format (seconds)", fmt),
-    ("site", "the page's files as wasm (about 4 minutes cold)", site::build),
+    (
+        "site",
+        "the page's files as wasm (about 4 minutes cold)",
+        site::build,
+    ),
     ("clippy", "lints, native (about 6 minutes cold)", clippy),
-    ("clippy-wasm", "lints, wasm32 (about 2 minutes cold)", clippy_wasm),
-    ("unit", "unit, property, parity and HTTP tests (about 15 minutes cold)", unit),
-    ("browser", "browser tests on the real server, with and without JavaScript (about 5 minutes)", browser::test),
+    (
+        "clippy-wasm",
+        "lints, wasm32 (about 2 minutes cold)",
+        clippy_wasm,
+    ),
+    (
+        "unit",
+        "unit, property, parity and HTTP tests (about 15 minutes cold)",
+        unit,
+    ),
+    (
+        "browser",
+        "browser tests on the real server, with and without JavaScript (about 5 minutes)",
+        browser::test,
+    ),
 ];
 
 /// Runs the named steps, or all.
 pub fn run(only: &[String]) -> Result<()> {
-    if let Some(unknown) = only.iter().find(|name| STEPS.iter().all(|(step, ..)| step != name)) {
-        bail!("there is no step `{unknown}`; steps: {}", STEPS.map(|(name, ..)| name).join(" "));
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| STEPS.iter().all(|(step, ..)| step != name))
+    {
+        bail!(
+            "there is no step `{unknown}`; steps: {}",
+            STEPS.map(|(name, ..)| name).join(" ")
+        );
     }
-    shell::say("cargo xtask test: every check; about 35 minutes on 2 cores from a clean clone, a few when warm");
+    shell::say(
+        "cargo xtask test: every check; about 35 minutes on 2 cores from a clean clone, a few when warm",
+    );
     provision::for_tests()?;
-    let chosen: Vec<&Step> =
-        STEPS.iter().filter(|(name, ..)| only.is_empty() || only.iter().any(|o| o == name)).collect();
+    let chosen: Vec<&Step> = STEPS
+        .iter()
+        .filter(|(name, ..)| only.is_empty() || only.iter().any(|o| o == name))
+        .collect();
     let mut passed = Vec::new();
     for (index, (name, what, step)) in chosen.iter().enumerate() {
-        shell::say(&format!("step {} of {}: {name}: {what}", index + 1, chosen.len()));
+        shell::say(&format!(
+            "step {} of {}: {name}: {what}",
+            index + 1,
+            chosen.len()
+        ));
         let start = Instant::now();
-        step().map_err(|error| error.context(format!("step `{name}`; run it alone: cargo xtask test {name}")))?;
+        step().map_err(|error| {
+            error.context(format!(
+                "step `{name}`; run it alone: cargo xtask test {name}"
+            ))
+        })?;
         passed.push((name, start.elapsed().as_secs()));
     }
     println!();
@@ -46,30 +88,62 @@ pub fn run(only: &[String]) -> Result<()> {
 
 fn fmt() -> Result<()> {
     let mut command = std::process::Command::new("cargo");
-    shell::run(command.args(["fmt", "--all", "--check"]).current_dir(shell::root()), "cargo fmt --all --check")?;
+    shell::run(
+        command
+            .args(["fmt", "--all", "--check"])
+            .current_dir(shell::root()),
+        "cargo fmt --all --check",
+    )?;
     let mut command = std::process::Command::new("cargo");
     shell::run(
-        command.args(["fmt", "--check", "--manifest-path", "xtask/Cargo.toml"]).current_dir(shell::root()),
+        command
+            .args(["fmt", "--check", "--manifest-path", "xtask/Cargo.toml"])
+            .current_dir(shell::root()),
         "cargo fmt of xtask",
     )
 }
 
 fn clippy() -> Result<()> {
-    Cargo::new("clippy", "clippy (native)").args(["--profile", "checks", "--all-targets", "--", "-D", "warnings"]).run()
+    Cargo::new("clippy", "clippy (native)")
+        .args([
+            "--profile",
+            "checks",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .run()
 }
 
 fn clippy_wasm() -> Result<()> {
     Cargo::new("clippy", "clippy (wasm32)")
-        .args(["-p", "frontend", "--target", "wasm32-unknown-unknown", "--target-dir", "target/wasm"])
+        .args([
+            "-p",
+            "frontend",
+            "--target",
+            "wasm32-unknown-unknown",
+            "--target-dir",
+            "target/wasm",
+        ])
         .args(["--", "-D", "warnings"])
         .run()?;
     // The crates that must keep compiling for the browser on their own features.
     Cargo::new("check", "wasm32 check of attribution and world")
-        .args(["-p", "attribution", "-p", "world", "--target", "wasm32-unknown-unknown"])
+        .args([
+            "-p",
+            "attribution",
+            "-p",
+            "world",
+            "--target",
+            "wasm32-unknown-unknown",
+        ])
         .args(["--target-dir", "target/wasm"])
         .run()
 }
 
 fn unit() -> Result<()> {
-    Cargo::new("test", "the tests").args(["--profile", "checks"]).run()
+    Cargo::new("test", "the tests")
+        .args(["--profile", "checks"])
+        .run()
 }
