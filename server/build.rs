@@ -11,15 +11,30 @@ fn main() -> io::Result<()> {
 
     println!("cargo:rerun-if-env-changed=OMNITRACE_SITE_DIR");
     let site = env::var_os("OMNITRACE_SITE_DIR").map(PathBuf::from);
-    embed("SITE_FILES", site.as_deref(), &|_| true, &out.join("site_files.rs"))?;
+    embed(
+        "SITE_FILES",
+        site.as_deref(),
+        &|_| true,
+        &out.join("site_files.rs"),
+    )?;
 
     // What the loader reads; not the card beside it.
     let weights = |name: &str| name.ends_with(".json") || name.ends_with(".safetensors");
-    embed("TINY_MODEL", Some(&root.join("models/tiny-omni")), &weights, &out.join("tiny_model.rs"))
+    embed(
+        "TINY_MODEL",
+        Some(&root.join("models/tiny-omni")),
+        &weights,
+        &out.join("tiny_model.rs"),
+    )
 }
 
 /// Writes `static NAME: &[(&str, &[u8])]` with every file under `dir` that `keep` wants, names relative to it.
-fn embed(name: &str, dir: Option<&Path>, keep: &dyn Fn(&str) -> bool, target: &Path) -> io::Result<()> {
+fn embed(
+    name: &str,
+    dir: Option<&Path>,
+    keep: &dyn Fn(&str) -> bool,
+    target: &Path,
+) -> io::Result<()> {
     let mut files = Vec::new();
     if let Some(dir) = dir {
         // Also when it is missing: the build runs again once it is there.
@@ -30,7 +45,8 @@ fn embed(name: &str, dir: Option<&Path>, keep: &dyn Fn(&str) -> bool, target: &P
     }
     files.retain(|(name, _)| keep(name));
     files.sort();
-    let mut code = format!("/// Every file by its name.\npub static {name}: &[(&str, &[u8])] = &[\n");
+    let mut code =
+        format!("/// Every file by its name.\npub static {name}: &[(&str, &[u8])] = &[\n");
     for (name, path) in files {
         writeln!(code, "    ({name:?}, include_bytes!({path:?})),").map_err(io::Error::other)?;
     }

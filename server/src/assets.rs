@@ -31,29 +31,52 @@ impl Assets {
         let name = url_path.strip_prefix('/').filter(|name| !name.is_empty())?;
         match self {
             Self::Inside => {
-                let found = SITE_FILES.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+                let found = SITE_FILES
+                    .binary_search_by(|(known, _)| (*known).cmp(name))
+                    .ok()?;
                 let bytes = SITE_FILES[found].1;
-                Some(respond(name, &blake3::hash(bytes), request, || Body::from(bytes)))
+                Some(respond(name, &blake3::hash(bytes), request, || {
+                    Body::from(bytes)
+                }))
             }
             Self::Dir(dir) => {
                 // Nothing but plain names: no way out of the directory.
-                if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+                if !Path::new(name)
+                    .components()
+                    .all(|part| matches!(part, Component::Normal(_)))
+                {
                     return None;
                 }
                 let bytes = std::fs::read(dir.join(name)).ok()?;
-                Some(respond(name, &blake3::hash(&bytes), request, || Body::from(bytes)))
+                Some(respond(name, &blake3::hash(&bytes), request, || {
+                    Body::from(bytes)
+                }))
             }
         }
     }
 }
 
-fn respond(name: &str, hash: &blake3::Hash, request: &HeaderMap, body: impl FnOnce() -> Body) -> Response {
+fn respond(
+    name: &str,
+    hash: &blake3::Hash,
+    request: &HeaderMap,
+    body: impl FnOnce() -> Body,
+) -> Response {
     // The names carry no version, so a browser asks each time and is told "unchanged".
     let etag = format!("W/\"{}\"", &hash.to_hex()[..24]);
-    let unchanged = request.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
-    let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { body().into_response() };
+    let unchanged = request
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let mut response = if unchanged {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        body().into_response()
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(content_type(name)),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(etag) = HeaderValue::try_from(etag) {
         headers.insert(header::ETAG, etag);

@@ -61,16 +61,22 @@ impl Blobs {
     }
 
     fn adopt_as(&self, incoming: &Path, hash: &str) -> Result<(), ServerError> {
-        let target = self.place(hash).ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
+        let target = self
+            .place(hash)
+            .ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
         if target.exists() {
             return fs::remove_file(incoming).map_err(ServerError::file(incoming));
         }
         // Contents first, then the name, then the directory: after a power cut the name never leads to half a file.
-        File::open(incoming).and_then(|file| file.sync_all()).map_err(ServerError::file(incoming))?;
+        File::open(incoming)
+            .and_then(|file| file.sync_all())
+            .map_err(ServerError::file(incoming))?;
         let dir = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(dir).map_err(ServerError::file(dir))?;
         fs::rename(incoming, &target).map_err(ServerError::file(&target))?;
-        File::open(dir).and_then(|file| file.sync_all()).map_err(ServerError::file(dir))
+        File::open(dir)
+            .and_then(|file| file.sync_all())
+            .map_err(ServerError::file(dir))
     }
 
     /// Where a hash lives, if it is a hash at all and the file is there.
@@ -80,13 +86,19 @@ impl Blobs {
 
     /// The whole file.
     pub fn read(&self, hash: &str) -> Result<Arc<[u8]>, ServerError> {
-        let path = self.path(hash).ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
-        fs::read(&path).map(Arc::from).map_err(ServerError::file(path))
+        let path = self
+            .path(hash)
+            .ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
+        fs::read(&path)
+            .map(Arc::from)
+            .map_err(ServerError::file(path))
     }
 
     /// Only lower-case hex reaches the file system, so no name from outside can leave the directory.
     fn place(&self, hash: &str) -> Option<PathBuf> {
-        let hex = hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let hex = hash
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         (hex && (16..=128).contains(&hash.len())).then(|| self.root.join(&hash[..2]).join(hash))
     }
 }
@@ -108,7 +120,14 @@ mod tests {
     fn a_name_from_outside_never_leaves_the_directory() {
         let dir = tempfile::tempdir().expect("temp dir");
         let blobs = Blobs::open(dir.path()).expect("open");
-        for name in ["", "..", "../../../../etc/passwd", "ABCDEF0123456789", "0123456789abcde/", "é123456789abcdef0"] {
+        for name in [
+            "",
+            "..",
+            "../../../../etc/passwd",
+            "ABCDEF0123456789",
+            "0123456789abcde/",
+            "é123456789abcdef0",
+        ] {
             assert_eq!(blobs.path(name), None, "{name}");
         }
         let hash = blobs.put(b"hello").expect("put");

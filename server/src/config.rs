@@ -9,10 +9,20 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
     /// Address to listen on.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000", env = "OMNITRACE_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:3000",
+        env = "OMNITRACE_LISTEN"
+    )]
     pub listen: SocketAddr,
     /// Where traces and media are kept.
-    #[arg(long, value_name = "DIR", default_value = "data", env = "OMNITRACE_DATA")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "data",
+        env = "OMNITRACE_DATA"
+    )]
     pub data: PathBuf,
     /// Models to load: a directory in the hub's layout, or the id of one in the local hub cache. The first is the
     /// default. Without this option: the tiny model inside this program.
@@ -59,7 +69,11 @@ impl Default for Limits {
             max_new_tokens: 2048,
             max_uploads: 8,
             // A visitor's sound of half an hour would hold the one device for as long: the command line allows more.
-            media: media::Limits { max_bytes: max_file_bytes, max_secs: 300.0, ..media::Limits::default() },
+            media: media::Limits {
+                max_bytes: max_file_bytes,
+                max_secs: 300.0,
+                ..media::Limits::default()
+            },
         }
     }
 }

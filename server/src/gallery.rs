@@ -41,16 +41,30 @@ pub struct Origin {
 
 /// Every shipped example, in gallery order.
 pub fn slots() -> Vec<Slot> {
-    let numbered = |task: Task, k: usize, seed: u64| Slot { id: format!("{}-{}", task.name(), k + 1), task, seed };
+    let numbered = |task: Task, k: usize, seed: u64| Slot {
+        id: format!("{}-{}", task.name(), k + 1),
+        task,
+        seed,
+    };
     SEEDS
         .into_iter()
-        .flat_map(|(task, seeds)| seeds.into_iter().enumerate().map(move |(k, seed)| numbered(task, k, seed)))
+        .flat_map(|(task, seeds)| {
+            seeds
+                .into_iter()
+                .enumerate()
+                .map(move |(k, seed)| numbered(task, k, seed))
+        })
         .collect()
 }
 
 /// Queues an example that is missing, failed, or made by something else than this program with this model.
 pub fn ensure(store: &Store, jobs: &Jobs, slot: &Slot, origin: &Origin) -> Result<(), ServerError> {
-    let made_from = format!("{} {} seed {}", env!("CARGO_PKG_VERSION"), origin.model_hash, slot.seed);
+    let made_from = format!(
+        "{} {} seed {}",
+        env!("CARGO_PKG_VERSION"),
+        origin.model_hash,
+        slot.seed
+    );
     let failed = matches!(store.load(&slot.id)?, Some(stored) if matches!(stored.state, State::Failed { .. }));
     if !failed && store.gallery_origin(&slot.id)?.as_ref() == Some(&made_from) {
         return Ok(());
@@ -62,12 +76,21 @@ pub fn ensure(store: &Store, jobs: &Jobs, slot: &Slot, origin: &Origin) -> Resul
         task: slot.task.name().to_owned(),
         gallery: Some(made_from),
     })?;
-    jobs.requeue(&Pending { id: slot.id.clone(), attempts: 0, background: true });
+    jobs.requeue(&Pending {
+        id: slot.id.clone(),
+        attempts: 0,
+        background: true,
+    });
     Ok(())
 }
 
 /// A sample of the world as a request, its media stored.
-pub fn request(store: &Store, task: Task, seed: u64, model: String) -> Result<RequestView, ServerError> {
+pub fn request(
+    store: &Store,
+    task: Task,
+    seed: u64,
+    model: String,
+) -> Result<RequestView, ServerError> {
     let world = |error: world::WorldError| ServerError::World(error.to_string());
     let sample = world::generate(task, seed, Split::Eval).map_err(world)?;
     let rendered = world::files::render(&sample).map_err(world)?;
@@ -80,12 +103,17 @@ pub fn request(store: &Store, task: Task, seed: u64, model: String) -> Result<Re
             Block::Text(text) => ItemView::Text { text },
             Block::Media(kind, name) => {
                 let file = rendered.files.iter().find(|(known, _)| *known == name);
-                let (_, bytes) = file.ok_or_else(|| ServerError::World(format!("it names no file {name:?}")))?;
+                let (_, bytes) =
+                    file.ok_or_else(|| ServerError::World(format!("it names no file {name:?}")))?;
                 kind.item(store.blobs.put(bytes)?, name)
             }
         });
     }
-    Ok(RequestView { prompt: sample.prompt, items, model })
+    Ok(RequestView {
+        prompt: sample.prompt,
+        items,
+        model,
+    })
 }
 
 /// A seed for a surprise.
@@ -101,7 +129,10 @@ mod tests {
     fn every_task_has_two_examples_under_ids_of_at_most_twelve_letters() {
         let slots = slots();
         for task in Task::ALL {
-            assert!(slots.iter().filter(|slot| slot.task == task).count() >= 2, "{task}");
+            assert!(
+                slots.iter().filter(|slot| slot.task == task).count() >= 2,
+                "{task}"
+            );
         }
         let mut ids: Vec<_> = slots.iter().map(|slot| slot.id.as_str()).collect();
         assert!(ids.iter().all(|id| id.len() <= 12));

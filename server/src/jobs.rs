@@ -95,7 +95,9 @@ impl Jobs {
         let mut queue = self.lock();
         queue.promised -= 1;
         stored.map_err(Refused::Store)?;
-        queue.waiting.push_back(Arc::new(Live::new(new.id.clone(), 0)));
+        queue
+            .waiting
+            .push_back(Arc::new(Live::new(new.id.clone(), 0)));
         queue.tell_positions();
         drop(queue);
         self.wake.notify_one();
@@ -119,21 +121,42 @@ impl Jobs {
     /// A job in memory and where it stands.
     pub fn find(&self, id: &str) -> Option<(Arc<Live>, Place)> {
         let queue = self.lock();
-        let waiting = (0u32..).zip(queue.in_order()).find(|(_, live)| live.id == id);
+        let waiting = (0u32..)
+            .zip(queue.in_order())
+            .find(|(_, live)| live.id == id);
         waiting
             .map(|(position, live)| (live.clone(), Place::Queued(position)))
-            .or_else(|| queue.running.iter().find(|live| live.id == id).map(|live| (live.clone(), Place::Running)))
+            .or_else(|| {
+                queue
+                    .running
+                    .iter()
+                    .find(|live| live.id == id)
+                    .map(|live| (live.clone(), Place::Running))
+            })
             // The latest first: a shipped example may have been made twice.
-            .or_else(|| queue.ended.iter().rev().find(|live| live.id == id).map(|live| (live.clone(), Place::Ended)))
+            .or_else(|| {
+                queue
+                    .ended
+                    .iter()
+                    .rev()
+                    .find(|live| live.id == id)
+                    .map(|live| (live.clone(), Place::Ended))
+            })
     }
 
     /// Takes a waiting job out of the queue, so that it never runs.
     pub fn withdraw(&self, id: &str) -> Option<Arc<Live>> {
         let mut queue = self.lock();
-        let Queue { waiting, background, .. } = &mut *queue;
-        let live = [waiting, background]
-            .into_iter()
-            .find_map(|line| line.iter().position(|live| live.id == id).and_then(|k| line.remove(k)))?;
+        let Queue {
+            waiting,
+            background,
+            ..
+        } = &mut *queue;
+        let live = [waiting, background].into_iter().find_map(|line| {
+            line.iter()
+                .position(|live| live.id == id)
+                .and_then(|k| line.remove(k))
+        })?;
         queue.keep(live.clone());
         queue.tell_positions();
         Some(live)
@@ -153,12 +176,19 @@ impl Jobs {
             if self.shutting_down() {
                 return None;
             }
-            if let Some(live) = queue.waiting.pop_front().or_else(|| queue.background.pop_front()) {
+            if let Some(live) = queue
+                .waiting
+                .pop_front()
+                .or_else(|| queue.background.pop_front())
+            {
                 queue.running = Some(live.clone());
                 queue.tell_positions();
                 return Some(live);
             }
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -197,7 +227,9 @@ impl Queue {
         if self.waiting.len() + self.promised < capacity {
             return Ok(());
         }
-        Err(Refused::Full { retry_after_secs: self.mean_secs.ceil().clamp(1.0, 3600.0) as u64 })
+        Err(Refused::Full {
+            retry_after_secs: self.mean_secs.ceil().clamp(1.0, 3600.0) as u64,
+        })
     }
 
     fn in_order(&self) -> impl Iterator<Item = &Arc<Live>> {
@@ -225,8 +257,18 @@ mod tests {
     use super::*;
 
     fn new(id: &str) -> NewTrace {
-        let request = RequestView { prompt: "p".into(), items: Vec::new(), model: "m".into() };
-        NewTrace { id: id.into(), request, options: Default::default(), task: String::new(), gallery: None }
+        let request = RequestView {
+            prompt: "p".into(),
+            items: Vec::new(),
+            model: "m".into(),
+        };
+        NewTrace {
+            id: id.into(),
+            request,
+            options: Default::default(),
+            task: String::new(),
+            gallery: None,
+        }
     }
 
     #[test]
@@ -234,19 +276,46 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = Store::open(dir.path()).expect("open");
         let jobs = Jobs::new(2);
-        jobs.requeue(&Pending { id: "example".into(), attempts: 0, background: true });
+        jobs.requeue(&Pending {
+            id: "example".into(),
+            attempts: 0,
+            background: true,
+        });
         jobs.submit(&store, &new("a")).expect("room");
         jobs.submit(&store, &new("b")).expect("room");
-        assert!(matches!(jobs.submit(&store, &new("c")), Err(Refused::Full { retry_after_secs: 1.. })));
-        assert!(store.load("c").expect("load").is_none(), "what was refused is not stored");
-        assert_eq!(jobs.find("example").map(|(_, place)| place), Some(Place::Queued(2)));
+        assert!(matches!(
+            jobs.submit(&store, &new("c")),
+            Err(Refused::Full {
+                retry_after_secs: 1..
+            })
+        ));
+        assert!(
+            store.load("c").expect("load").is_none(),
+            "what was refused is not stored"
+        );
+        assert_eq!(
+            jobs.find("example").map(|(_, place)| place),
+            Some(Place::Queued(2))
+        );
 
-        assert_eq!(jobs.next().map(|live| live.id.clone()).as_deref(), Some("a"));
+        assert_eq!(
+            jobs.next().map(|live| live.id.clone()).as_deref(),
+            Some("a")
+        );
         assert_eq!(jobs.find("a").map(|(_, place)| place), Some(Place::Running));
-        assert_eq!(jobs.find("b").map(|(_, place)| place), Some(Place::Queued(0)));
-        assert!(jobs.withdraw("a").is_none(), "what runs is stopped, not withdrawn");
+        assert_eq!(
+            jobs.find("b").map(|(_, place)| place),
+            Some(Place::Queued(0))
+        );
+        assert!(
+            jobs.withdraw("a").is_none(),
+            "what runs is stopped, not withdrawn"
+        );
         assert!(jobs.withdraw("b").is_some());
-        assert_eq!(jobs.next().map(|live| live.id.clone()).as_deref(), Some("example"));
+        assert_eq!(
+            jobs.next().map(|live| live.id.clone()).as_deref(),
+            Some("example")
+        );
         jobs.shut_down();
         assert!(jobs.next().is_none());
     }

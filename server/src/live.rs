@@ -39,7 +39,13 @@ pub struct Batch {
 impl Live {
     /// An empty log; `attempt` counts from 0.
     pub fn new(id: String, attempt: u32) -> Self {
-        Self { id, attempt, log: Mutex::default(), grown: watch::Sender::new(()), stop: AtomicBool::new(false) }
+        Self {
+            id,
+            attempt,
+            log: Mutex::default(),
+            grown: watch::Sender::new(()),
+            stop: AtomicBool::new(false),
+        }
     }
 
     /// Appends an event. After [`Self::close`] nothing is appended.
@@ -89,8 +95,13 @@ impl Live {
             .and_then(|from| usize::try_from(from).ok())
             .filter(|&from| from <= log.lines.len())
             .unwrap_or(0);
-        let events = (base + from as u64..).zip(log.lines[from..].iter().cloned()).collect();
-        Batch { events, closed: log.closed }
+        let events = (base + from as u64..)
+            .zip(log.lines[from..].iter().cloned())
+            .collect();
+        Batch {
+            events,
+            closed: log.closed,
+        }
     }
 
     /// The id that the next event will have.
@@ -124,7 +135,10 @@ mod tests {
     use super::*;
 
     fn token(index: u32) -> TraceEvent {
-        TraceEvent::Token { index, text: "a".into() }
+        TraceEvent::Token {
+            index,
+            text: "a".into(),
+        }
     }
 
     #[test]
@@ -133,7 +147,13 @@ mod tests {
         for index in 0..3 {
             live.push(&token(index));
         }
-        let ids = |after| live.read(after).events.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+        let ids = |after| {
+            live.read(after)
+                .events
+                .iter()
+                .map(|(id, _)| *id)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ids(None), [1_000_000, 1_000_001, 1_000_002]);
         assert_eq!(ids(Some(1_000_000)), [1_000_001, 1_000_002]);
         assert_eq!(ids(Some(1_000_002)), [0u64; 0]);

@@ -83,7 +83,10 @@ pub fn spec(wanted: &str) -> Result<ModelSpec, ModelError> {
     let dir = Path::new(wanted);
     if dir.join("config.json").is_file() {
         let name = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-        let name = name.file_name().map_or_else(|| wanted.to_owned(), |name| name.to_string_lossy().into_owned());
+        let name = name.file_name().map_or_else(
+            || wanted.to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
         return Ok(external(name, dir.to_owned()));
     }
     if wanted == TINY {
@@ -92,7 +95,10 @@ pub fn spec(wanted: &str) -> Result<ModelSpec, ModelError> {
     let cache = hub_cache();
     match cached(&cache, wanted) {
         Some(dir) => Ok(external(wanted.to_owned(), dir)),
-        None => Err(ModelError::NotFound { wanted: wanted.to_owned(), cache: cache.display().to_string() }),
+        None => Err(ModelError::NotFound {
+            wanted: wanted.to_owned(),
+            cache: cache.display().to_string(),
+        }),
     }
 }
 
@@ -100,19 +106,33 @@ fn tiny() -> Result<ModelSpec, ModelError> {
     if TINY_MODEL.is_empty() {
         return Err(ModelError::NoneInside);
     }
-    let files: BTreeMap<String, &'static [u8]> =
-        TINY_MODEL.iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect();
+    let files: BTreeMap<String, &'static [u8]> = TINY_MODEL
+        .iter()
+        .map(|(name, bytes)| ((*name).to_owned(), *bytes))
+        .collect();
     let about = "A tiny model made for the synthetic world of the examples: coloured shapes, a dozen sounds, short spoken \
                  sentences. It answers anything, but understands nothing else.";
-    Ok(ModelSpec { name: TINY.into(), about: about.into(), files: ModelFiles::Bytes(files) })
+    Ok(ModelSpec {
+        name: TINY.into(),
+        about: about.into(),
+        files: ModelFiles::Bytes(files),
+    })
 }
 
 fn external(name: String, dir: PathBuf) -> ModelSpec {
-    ModelSpec { name, about: "A model of this server, loaded from its disk.".into(), files: ModelFiles::Dir(dir) }
+    ModelSpec {
+        name,
+        about: "A model of this server, loaded from its disk.".into(),
+        files: ModelFiles::Dir(dir),
+    }
 }
 
 fn hub_cache() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("HF_HUB_CACHE")
         .or_else(|| set("HF_HOME").map(|home| home.join("hub")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/huggingface/hub")))
@@ -122,12 +142,20 @@ fn hub_cache() -> PathBuf {
 /// The snapshot that `main` points at, else the only one there is.
 fn cached(cache: &Path, id: &str) -> Option<PathBuf> {
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('\\');
-    let (owner, name) = id.split_once('/').filter(|(owner, name)| plain(owner) && plain(name) && !name.contains('/'))?;
+    let (owner, name) = id
+        .split_once('/')
+        .filter(|(owner, name)| plain(owner) && plain(name) && !name.contains('/'))?;
     let repo = cache.join(format!("models--{owner}--{name}"));
     let snapshots = repo.join("snapshots");
-    let main = std::fs::read_to_string(repo.join("refs/main")).ok().map(|commit| snapshots.join(commit.trim()));
+    let main = std::fs::read_to_string(repo.join("refs/main"))
+        .ok()
+        .map(|commit| snapshots.join(commit.trim()));
     main.into_iter()
-        .chain(std::fs::read_dir(&snapshots).ok()?.filter_map(|entry| Some(entry.ok()?.path())))
+        .chain(
+            std::fs::read_dir(&snapshots)
+                .ok()?
+                .filter_map(|entry| Some(entry.ok()?.path())),
+        )
         .find(|dir| dir.join("config.json").is_file())
 }
 
@@ -136,16 +164,27 @@ impl ModelSpec {
     pub fn load(&self) -> Result<LoadedModel, ServerError> {
         let mut model = Model::load(&self.files, &self.name, &device()?)?;
         model.hash = self.weights_hash()?;
-        Ok(LoadedModel { model, name: self.name.clone(), no_repeat_ngram: self.no_repeat_ngram()? })
+        Ok(LoadedModel {
+            model,
+            name: self.name.clone(),
+            no_repeat_ngram: self.no_repeat_ngram()?,
+        })
     }
 
     /// The model's own n-gram block, else the package's.
     fn no_repeat_ngram(&self) -> Result<u32, ServerError> {
-        let Some(config) = self.read("generation_config.json")? else { return Ok(NO_REPEAT_NGRAM) };
-        let config: Value = serde_json::from_slice(&config)
-            .map_err(|source| ServerError::Stored { what: "generation_config.json", source })?;
+        let Some(config) = self.read("generation_config.json")? else {
+            return Ok(NO_REPEAT_NGRAM);
+        };
+        let config: Value =
+            serde_json::from_slice(&config).map_err(|source| ServerError::Stored {
+                what: "generation_config.json",
+                source,
+            })?;
         let own = config.get("no_repeat_ngram_size").and_then(Value::as_u64);
-        Ok(own.and_then(|size| u32::try_from(size).ok()).unwrap_or(NO_REPEAT_NGRAM))
+        Ok(own
+            .and_then(|size| u32::try_from(size).ok())
+            .unwrap_or(NO_REPEAT_NGRAM))
     }
 
     fn read(&self, file: &str) -> Result<Option<Vec<u8>>, ServerError> {
@@ -156,7 +195,9 @@ impl ModelSpec {
                 if !path.is_file() {
                     return Ok(None);
                 }
-                std::fs::read(&path).map(Some).map_err(ServerError::file(path))
+                std::fs::read(&path)
+                    .map(Some)
+                    .map_err(ServerError::file(path))
             }
         }
     }
@@ -166,7 +207,10 @@ impl ModelSpec {
         let mut hasher = blake3::Hasher::new();
         match &self.files {
             ModelFiles::Bytes(files) => {
-                for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".safetensors")) {
+                for (name, bytes) in files
+                    .iter()
+                    .filter(|(name, _)| name.ends_with(".safetensors"))
+                {
                     hasher.update(name.as_bytes()).update(bytes);
                 }
             }
@@ -178,10 +222,15 @@ impl ModelSpec {
                     .collect();
                 names.sort();
                 for path in names {
-                    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                    let name = path
+                        .file_name()
+                        .map(|name| name.to_string_lossy().into_owned())
+                        .unwrap_or_default();
                     hasher.update(name.as_bytes());
                     let mut file = std::fs::File::open(&path).map_err(ServerError::file(&path))?;
-                    hasher.update_reader(&mut file).map_err(ServerError::file(&path))?;
+                    hasher
+                        .update_reader(&mut file)
+                        .map_err(ServerError::file(&path))?;
                 }
             }
         }
@@ -203,7 +252,11 @@ fn device() -> Result<Device, ServerError> {
 impl LoadedModels {
     /// Loads every model, in order.
     pub fn load(specs: &[ModelSpec]) -> Result<Self, ServerError> {
-        specs.iter().map(ModelSpec::load).collect::<Result<_, _>>().map(Self)
+        specs
+            .iter()
+            .map(ModelSpec::load)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// By name.

@@ -128,7 +128,9 @@ fn error<T>(message: impl Into<String>) -> Result<T, SampleError> {
 impl Sample {
     /// Reads one sample.
     pub fn parse(value: &Value) -> Result<Self, SampleError> {
-        let Value::Object(object) = value else { return error("A sample must be a JSON object.") };
+        let Value::Object(object) = value else {
+            return error("A sample must be a JSON object.");
+        };
         let prompt = match object.get("prompt") {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(prompt)) => prompt.clone(),
@@ -143,10 +145,14 @@ impl Sample {
                 }
                 items
             }
-            Some(_) => return error("`question` must be a list of blocks such as {\"text\": \"...\"}."),
+            Some(_) => {
+                return error("`question` must be a list of blocks such as {\"text\": \"...\"}.");
+            }
         };
         if blocks.is_empty() && prompt.trim().is_empty() {
-            return error("There is nothing to ask: give a `prompt` or at least one block in `question`.");
+            return error(
+                "There is nothing to ask: give a `prompt` or at least one block in `question`.",
+            );
         }
         let options = match object.get("options") {
             None | Some(Value::Null) => Options::default(),
@@ -156,42 +162,81 @@ impl Sample {
             },
         };
         options.check()?;
-        Ok(Self { prompt, blocks, options })
+        Ok(Self {
+            prompt,
+            blocks,
+            options,
+        })
     }
 }
 
 fn parse_block(number: usize, block: &Value, items: &mut Vec<Block>) -> Result<(), SampleError> {
     let expected = "exactly one of `text`, `image`, `audio`, `video`";
-    let Value::Object(block) = block else { return error(format!("Block {number} of `question` must be an object with {expected}.")) };
+    let Value::Object(block) = block else {
+        return error(format!(
+            "Block {number} of `question` must be an object with {expected}."
+        ));
+    };
     let given = |key: &str| block.get(key).filter(|value| !value.is_null());
-    let kinds: Vec<MediaKind> = MediaKind::ALL.into_iter().filter(|kind| given(kind.name()).is_some()).collect();
+    let kinds: Vec<MediaKind> = MediaKind::ALL
+        .into_iter()
+        .filter(|kind| given(kind.name()).is_some())
+        .collect();
     match (given("text"), kinds.as_slice()) {
         (Some(Value::String(text)), []) => items.push(Block::Text(text.clone())),
         (Some(Value::Array(texts)), []) => {
             for text in texts {
                 let Value::String(text) = text else {
-                    return error(format!("Block {number} of `question`: a list of texts must hold strings only."));
+                    return error(format!(
+                        "Block {number} of `question`: a list of texts must hold strings only."
+                    ));
                 };
                 items.push(Block::Text(text.clone()));
             }
         }
-        (Some(_), []) => return error(format!("Block {number} of `question`: `text` must be a string or a list of strings.")),
+        (Some(_), []) => {
+            return error(format!(
+                "Block {number} of `question`: `text` must be a string or a list of strings."
+            ));
+        }
         (None, [kind]) => match given(kind.name()) {
-            Some(Value::String(name)) if !name.is_empty() => items.push(Block::Media(*kind, name.clone())),
-            _ => return error(format!("Block {number} of `question`: `{}` must name a file.", kind.name())),
+            Some(Value::String(name)) if !name.is_empty() => {
+                items.push(Block::Media(*kind, name.clone()))
+            }
+            _ => {
+                return error(format!(
+                    "Block {number} of `question`: `{}` must name a file.",
+                    kind.name()
+                ));
+            }
         },
-        _ => return error(format!("Block {number} of `question` must have {expected}; it has {}.", keys(block))),
+        _ => {
+            return error(format!(
+                "Block {number} of `question` must have {expected}; it has {}.",
+                keys(block)
+            ));
+        }
     }
     Ok(())
 }
 
 fn keys(block: &Map<String, Value>) -> String {
-    if block.is_empty() { "none".into() } else { block.keys().map(String::as_str).collect::<Vec<_>>().join(", ") }
+    if block.is_empty() {
+        "none".into()
+    } else {
+        block
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
 }
 
 impl Options {
     fn check(&self) -> Result<(), SampleError> {
-        let outside = |value: Option<f64>, low: f64, high: f64| value.is_some_and(|v| !(low..=high).contains(&v));
+        let outside = |value: Option<f64>, low: f64, high: f64| {
+            value.is_some_and(|v| !(low..=high).contains(&v))
+        };
         if outside(self.temperature, 0.0, 10.0) {
             return error("`temperature` must be between 0 (greedy) and 10.");
         }
@@ -208,11 +253,19 @@ impl Options {
     }
 
     /// The engine's words; `max_new_tokens` bounds what may be asked for, `no_repeat_ngram` is the model's own.
-    pub fn resolve(&self, limits: &media::Limits, max_new_tokens: u32, no_repeat_ngram: u32) -> TraceOptions {
+    pub fn resolve(
+        &self,
+        limits: &media::Limits,
+        max_new_tokens: u32,
+        no_repeat_ngram: u32,
+    ) -> TraceOptions {
         let method = Method::default();
         TraceOptions {
             decoding: Decoding {
-                max_new_tokens: self.max_new_tokens.unwrap_or(DEFAULT_NEW_TOKENS).clamp(1, max_new_tokens),
+                max_new_tokens: self
+                    .max_new_tokens
+                    .unwrap_or(DEFAULT_NEW_TOKENS)
+                    .clamp(1, max_new_tokens),
                 temperature: self.temperature.unwrap_or(0.0),
                 top_p: self.top_p.unwrap_or(1.0),
                 seed: self.seed.unwrap_or(0),
@@ -270,9 +323,14 @@ mod tests {
         assert!(message(json!({})).contains("nothing to ask"));
         assert!(message(json!({"question": "text"})).contains("list"));
         assert!(message(json!({"question": [{"text": "a"}, {"film": "x"}]})).contains("Block 2"));
-        assert!(message(json!({"question": [{"text": "a", "image": "b"}]})).contains("text, image"));
+        assert!(
+            message(json!({"question": [{"text": "a", "image": "b"}]}))
+                .contains("it has image, text")
+        );
         assert!(message(json!({"question": [{"image": 3}]})).contains("file"));
         assert!(message(json!({"prompt": "p", "options": {"metod": "attmean"}})).contains("metod"));
-        assert!(message(json!({"prompt": "p", "options": {"temperature": -1}})).contains("temperature"));
+        assert!(
+            message(json!({"prompt": "p", "options": {"temperature": -1}})).contains("temperature")
+        );
     }
 }

@@ -57,10 +57,17 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
              `cargo xtask demo` builds them; `--site DIR` serves them from a directory"
         );
     }
-    let slots = if config.no_examples { Vec::new() } else { gallery::slots() };
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (is another server running there?)", config.listen))?;
+    let slots = if config.no_examples {
+        Vec::new()
+    } else {
+        gallery::slots()
+    };
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {} (is another server running there?)",
+            config.listen
+        )
+    })?;
     let address = listener.local_addr()?;
 
     let (ready, is_ready) = watch::channel(false);
@@ -82,7 +89,10 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         assets,
         gallery: slots,
         cards: Mutex::new(BTreeMap::new()),
-        leptos: LeptosOptions::builder().output_name("omnitrace").env(Env::PROD).build(),
+        leptos: LeptosOptions::builder()
+            .output_name("omnitrace")
+            .env(Env::PROD)
+            .build(),
     });
     let (shutdown, mut down) = watch::channel(false);
     let router = routes::router(state);
@@ -91,9 +101,18 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
             // An error means that the other half is gone: down as well.
             let _ = down.wait_for(|down| *down).await;
         };
-        axum::serve(listener, router).with_graceful_shutdown(down).await
+        axum::serve(listener, router)
+            .with_graceful_shutdown(down)
+            .await
     });
-    Ok(Running { address, jobs, server, device, shutdown, _lock: lock })
+    Ok(Running {
+        address,
+        jobs,
+        server,
+        device,
+        shutdown,
+        _lock: lock,
+    })
 }
 
 impl Running {
@@ -150,38 +169,57 @@ impl Device {
         tracing::info!(models = self.specs.len(), "models loaded");
         self.make_examples(&models)?;
         self.ready.send_replace(true);
-        Worker { jobs: self.jobs, store: self.store, models, limits: self.limits }.run();
+        Worker {
+            jobs: self.jobs,
+            store: self.store,
+            models,
+            limits: self.limits,
+        }
+        .run();
         Ok(())
     }
 
     /// Renders missing examples beside the work: a visitor's trace need not wait for a film to be drawn.
     fn make_examples(&self, models: &LoadedModels) -> Result<(), ServerError> {
-        let Some(default) = self.specs.first() else { return Ok(()) };
-        let origin = gallery::Origin { model: default.name.clone(), model_hash: models.default_hash().to_owned() };
+        let Some(default) = self.specs.first() else {
+            return Ok(());
+        };
+        let origin = gallery::Origin {
+            model: default.name.clone(),
+            model_hash: models.default_hash().to_owned(),
+        };
         let (store, jobs, slots) = (self.store.clone(), self.jobs.clone(), self.slots.clone());
-        let spawned = std::thread::Builder::new().name("gallery".into()).spawn(move || {
-            for slot in &slots {
-                if jobs.shutting_down() {
-                    return;
+        let spawned = std::thread::Builder::new()
+            .name("gallery".into())
+            .spawn(move || {
+                for slot in &slots {
+                    if jobs.shutting_down() {
+                        return;
+                    }
+                    if let Err(error) = gallery::ensure(&store, &jobs, slot, &origin) {
+                        tracing::error!(id = %slot.id, %error, "an example could not be made");
+                    }
                 }
-                if let Err(error) = gallery::ensure(&store, &jobs, slot, &origin) {
-                    tracing::error!(id = %slot.id, %error, "an example could not be made");
-                }
-            }
-        });
+            });
         spawned.map(drop).map_err(|_| ServerError::Lost("a thread"))
     }
 }
 
 fn lock(data: &Path) -> Result<File> {
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the data directory {}", data.display()))?;
     let path = data.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            bail!("another server uses the data directory {}: choose another with --data", data.display())
+            bail!(
+                "another server uses the data directory {}: choose another with --data",
+                data.display()
+            )
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }

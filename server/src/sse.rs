@@ -26,7 +26,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The id after which to resume: `?after=` before the header.
 pub fn resume_after(query: Option<u64>, headers: &HeaderMap) -> Option<u64> {
-    query.or_else(|| headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok())
+    query.or_else(|| {
+        headers
+            .get("last-event-id")?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    })
 }
 
 /// The events of a job in memory.
@@ -36,7 +44,16 @@ pub fn live(live: Arc<Live>, after: Option<u64>) -> Response {
         return StatusCode::NO_CONTENT.into_response();
     }
     let grown = live.watch();
-    let events = stream::unfold(Viewer { live, grown, after, ended: false }, Viewer::next).flat_map(stream::iter);
+    let events = stream::unfold(
+        Viewer {
+            live,
+            grown,
+            after,
+            ended: false,
+        },
+        Viewer::next,
+    )
+    .flat_map(stream::iter);
     respond(events)
 }
 
@@ -77,7 +94,11 @@ impl Viewer {
             self.ended = batch.closed;
             if let Some((id, _)) = batch.events.last() {
                 self.after = Some(*id);
-                let events = batch.events.iter().map(|(id, line)| Ok(sse_event(*id, line))).collect();
+                let events = batch
+                    .events
+                    .iter()
+                    .map(|(id, line)| Ok(sse_event(*id, line)))
+                    .collect();
                 return Some((events, self));
             }
             if self.ended || self.grown.changed().await.is_err() {
@@ -92,7 +113,9 @@ fn sse_event(id: u64, line: &str) -> Event {
 }
 
 fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx would collect tokens into blocks.

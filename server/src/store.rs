@@ -110,7 +110,10 @@ impl Store {
         // FULL: with WAL, anything less may lose an accepted trace in a power cut.
         database.pragma_update(None, "synchronous", "FULL")?;
         database.execute_batch(SCHEMA)?;
-        Ok(Self { database: Mutex::new(database), blobs })
+        Ok(Self {
+            database: Mutex::new(database),
+            blobs,
+        })
     }
 
     /// Makes a trace durable. When this returns, the trace survives anything.
@@ -126,20 +129,28 @@ impl Store {
             params![new.id, now_unix_secs(), request, options, new.task, new.gallery],
         )?;
         // Only a shipped example may be made anew under its id.
-        if changed == 1 { Ok(()) } else { Err(ServerError::Lost("a fresh id")) }
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(ServerError::Lost("a fresh id"))
+        }
     }
 
     /// Notes that a trace is being made, so that a crash counts against it.
     pub fn begin(&self, id: &str) -> Result<(), ServerError> {
-        self.lock()
-            .execute("UPDATE traces SET state = 'running', attempts = attempts + 1 WHERE id = ?1", [id])?;
+        self.lock().execute(
+            "UPDATE traces SET state = 'running', attempts = attempts + 1 WHERE id = ?1",
+            [id],
+        )?;
         Ok(())
     }
 
     /// Puts a trace back that was interrupted by an orderly shutdown: not its fault.
     pub fn put_back(&self, id: &str) -> Result<(), ServerError> {
-        self.lock()
-            .execute("UPDATE traces SET state = 'queued', attempts = max(attempts - 1, 0) WHERE id = ?1", [id])?;
+        self.lock().execute(
+            "UPDATE traces SET state = 'queued', attempts = max(attempts - 1, 0) WHERE id = ?1",
+            [id],
+        )?;
         Ok(())
     }
 
@@ -153,7 +164,13 @@ impl Store {
     }
 
     /// Notes that a trace will not be finished.
-    pub fn fail(&self, id: &str, code: &str, message: &str, last_event: u64) -> Result<(), ServerError> {
+    pub fn fail(
+        &self,
+        id: &str,
+        code: &str,
+        message: &str,
+        last_event: u64,
+    ) -> Result<(), ServerError> {
         self.lock().execute(
             "UPDATE traces SET state = 'failed', error_code = ?2, error_message = ?3, last_event = ?4 WHERE id = ?1",
             params![id, code, message, last_event],
@@ -172,11 +189,19 @@ impl Store {
              WHERE state = 'running' AND attempts >= ?1",
             params![MAX_ATTEMPTS, crate::live::ATTEMPT_STRIDE],
         )?;
-        database.execute("UPDATE traces SET state = 'queued' WHERE state = 'running'", [])?;
-        let mut rows =
-            database.prepare("SELECT id, attempts, gallery FROM traces WHERE state = 'queued' ORDER BY number")?;
+        database.execute(
+            "UPDATE traces SET state = 'queued' WHERE state = 'running'",
+            [],
+        )?;
+        let mut rows = database.prepare(
+            "SELECT id, attempts, gallery FROM traces WHERE state = 'queued' ORDER BY number",
+        )?;
         let pending = rows.query_map([], |row| {
-            Ok(Pending { id: row.get(0)?, attempts: row.get(1)?, background: row.get::<_, Option<String>>(2)?.is_some() })
+            Ok(Pending {
+                id: row.get(0)?,
+                attempts: row.get(1)?,
+                background: row.get::<_, Option<String>>(2)?.is_some(),
+            })
         })?;
         Ok(pending.collect::<Result<_, _>>()?)
     }
@@ -186,11 +211,23 @@ impl Store {
         let columns = "request, options, task, state, error_code, error_message, last_event";
         let row = self
             .lock()
-            .query_row(&format!("SELECT {columns} FROM traces WHERE id = ?1"), [id], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, state(row)?, row.get(6)?))
-            })
+            .query_row(
+                &format!("SELECT {columns} FROM traces WHERE id = ?1"),
+                [id],
+                |row| {
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get(2)?,
+                        state(row)?,
+                        row.get(6)?,
+                    ))
+                },
+            )
             .optional()?;
-        let Some((request, options, task, state, last_event)) = row else { return Ok(None) };
+        let Some((request, options, task, state, last_event)) = row else {
+            return Ok(None);
+        };
         Ok(Some(Stored {
             request: from_json("request", &request)?,
             options: from_json("options", &options)?,
@@ -204,7 +241,9 @@ impl Store {
     pub fn record_json(&self, id: &str) -> Result<Option<String>, ServerError> {
         let row = self
             .lock()
-            .query_row("SELECT record FROM traces WHERE id = ?1", [id], |row| row.get::<_, Option<String>>(0))
+            .query_row("SELECT record FROM traces WHERE id = ?1", [id], |row| {
+                row.get::<_, Option<String>>(0)
+            })
             .optional()?;
         Ok(row.flatten())
     }
@@ -213,7 +252,9 @@ impl Store {
     pub fn gallery_origin(&self, id: &str) -> Result<Option<String>, ServerError> {
         let row = self
             .lock()
-            .query_row("SELECT gallery FROM traces WHERE id = ?1", [id], |row| row.get::<_, Option<String>>(0))
+            .query_row("SELECT gallery FROM traces WHERE id = ?1", [id], |row| {
+                row.get::<_, Option<String>>(0)
+            })
             .optional()?;
         Ok(row.flatten())
     }
@@ -237,7 +278,9 @@ fn state(row: &Row<'_>) -> rusqlite::Result<State> {
 
 /// Seconds since the Unix epoch; 0 on a clock before it.
 pub fn now_unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.as_secs())
 }
 
 fn to_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String, ServerError> {
@@ -254,26 +297,40 @@ mod tests {
     use super::*;
 
     fn new(id: &str) -> NewTrace {
-        let request = RequestView { prompt: "p".into(), items: Vec::new(), model: "m".into() };
-        NewTrace { id: id.into(), request, options: Options::default(), task: String::new(), gallery: None }
+        let request = RequestView {
+            prompt: "p".into(),
+            items: Vec::new(),
+            model: "m".into(),
+        };
+        NewTrace {
+            id: id.into(),
+            request,
+            options: Options::default(),
+            task: String::new(),
+            gallery: None,
+        }
     }
 
     #[test]
     fn what_was_accepted_is_pending_after_a_crash_until_three_attempts() {
         let dir = tempfile::tempdir().expect("temp dir");
-        Store::open(dir.path()).and_then(|store| {
-            store.accept(&new("waiting"))?;
-            store.accept(&new("running"))?;
-            store.accept(&new("done"))?;
-            store.begin("running")?;
-            store.begin("done")?;
-            store.finish("done", "{}", 7)
-        })
-        .expect("first life");
+        Store::open(dir.path())
+            .and_then(|store| {
+                store.accept(&new("waiting"))?;
+                store.accept(&new("running"))?;
+                store.accept(&new("done"))?;
+                store.begin("running")?;
+                store.begin("done")?;
+                store.finish("done", "{}", 7)
+            })
+            .expect("first life");
         for attempts in 1..=2 {
             let store = Store::open(dir.path()).expect("reopen");
             let pending = store.recover().expect("recover");
-            let ids: Vec<_> = pending.iter().map(|p| (p.id.as_str(), p.attempts)).collect();
+            let ids: Vec<_> = pending
+                .iter()
+                .map(|p| (p.id.as_str(), p.attempts))
+                .collect();
             assert_eq!(ids, [("waiting", 0), ("running", attempts)]);
             store.begin("running").expect("begin");
         }
@@ -283,7 +340,10 @@ mod tests {
         assert!(matches!(failed.state, State::Failed { ref code, .. } if code == "interrupted"));
         let done = store.load("done").expect("load").expect("there");
         assert_eq!((done.state, done.last_event), (State::Finished, 7));
-        assert_eq!(store.record_json("done").expect("record"), Some("{}".into()));
+        assert_eq!(
+            store.record_json("done").expect("record"),
+            Some("{}".into())
+        );
         assert!(store.load("never").expect("load").is_none());
     }
 

@@ -58,15 +58,27 @@ impl Worker {
 
     fn attempt(&self, live: &Live) -> Result<End, ServerError> {
         self.store.begin(&live.id)?;
-        let stored = self.store.load(&live.id)?.ok_or(ServerError::Lost("the stored request"))?;
+        let stored = self
+            .store
+            .load(&live.id)?
+            .ok_or(ServerError::Lost("the stored request"))?;
         let Some(model) = self.models.get(&stored.request.model) else {
-            let message =
-                format!("The model {:?} is no longer loaded on this server. Please send the trace again.", stored.request.model);
+            let message = format!(
+                "The model {:?} is no longer loaded on this server. Please send the trace again.",
+                stored.request.model
+            );
             return Ok(End::Failed("unknown_model", message));
         };
-        let options = stored.options.resolve(&self.limits.media, self.limits.max_new_tokens, model.no_repeat_ngram);
-        let request =
-            TraceRequest { prompt: stored.request.prompt, items: self.items(stored.request.items)?, options };
+        let options = stored.options.resolve(
+            &self.limits.media,
+            self.limits.max_new_tokens,
+            model.no_repeat_ngram,
+        );
+        let request = TraceRequest {
+            prompt: stored.request.prompt,
+            items: self.items(stored.request.items)?,
+            options,
+        };
         let mut clock = StageClock::default();
         let mut observe = |event: TraceEvent| {
             clock.note(&event);
@@ -74,11 +86,17 @@ impl Worker {
             if !matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
                 live.push(&event);
             }
-            if live.stopped() || self.jobs.shutting_down() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if live.stopped() || self.jobs.shutting_down() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         // A panic is a bug, but one visitor's input must not end the service for all: the model is only read, never left
         // half-changed.
-        let outcome = catch_unwind(AssertUnwindSafe(|| engine::pipeline::trace(&model.model, &request, &mut observe)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            engine::pipeline::trace(&model.model, &request, &mut observe)
+        }));
         if self.jobs.shutting_down() && !live.stopped() {
             return Ok(End::Interrupted);
         }
@@ -92,7 +110,11 @@ impl Worker {
 
     fn items(&self, items: Vec<ItemView>) -> Result<Vec<Item>, ServerError> {
         let media = |hash: String, name: String| {
-            Ok::<_, ServerError>(MediaItem { bytes: self.store.blobs.read(&hash)?, hash, name })
+            Ok::<_, ServerError>(MediaItem {
+                bytes: self.store.blobs.read(&hash)?,
+                hash,
+                name,
+            })
         };
         items
             .into_iter()
@@ -107,7 +129,12 @@ impl Worker {
             .collect()
     }
 
-    fn keep(&self, live: &Live, outcome: Outcome, stage_secs: Vec<(Stage, f64)>) -> Result<(), ServerError> {
+    fn keep(
+        &self,
+        live: &Live,
+        outcome: Outcome,
+        stage_secs: Vec<(Stage, f64)>,
+    ) -> Result<(), ServerError> {
         for (hash, bytes) in &outcome.derived_media {
             self.store.blobs.put_named(hash, bytes)?;
         }
@@ -115,8 +142,10 @@ impl Worker {
         record.id.clone_from(&live.id);
         record.receipt.created_unix_secs = now_unix_secs();
         record.receipt.stage_secs = stage_secs;
-        let json =
-            serde_json::to_string(&record).map_err(|source| ServerError::Stored { what: "record", source })?;
+        let json = serde_json::to_string(&record).map_err(|source| ServerError::Stored {
+            what: "record",
+            source,
+        })?;
         self.store.finish(&live.id, &json, live.next_event())
     }
 
@@ -127,7 +156,10 @@ impl Worker {
                 if let Err(error) = self.store.fail(&live.id, code, &message, live.next_event()) {
                     tracing::error!(id = %live.id, %error, "a failure could not be stored");
                 }
-                live.push(&TraceEvent::Failed { code: code.into(), message });
+                live.push(&TraceEvent::Failed {
+                    code: code.into(),
+                    message,
+                });
             }
             End::Interrupted => {
                 if let Err(error) = self.store.put_back(&live.id) {
@@ -160,7 +192,9 @@ impl StageClock {
     }
 
     fn close(&mut self) {
-        let Some((stage, begun)) = self.current.take() else { return };
+        let Some((stage, begun)) = self.current.take() else {
+            return;
+        };
         let secs = begun.elapsed().as_secs_f64();
         match self.done.iter_mut().find(|(known, _)| *known == stage) {
             Some((_, total)) => *total += secs,

@@ -33,7 +33,9 @@ enum Command {
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve(config) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?;
             let result = runtime.block_on(async {
                 let running = serve::start(config, Limits::default()).await?;
                 // On stdout, for people and scripts alike; everything else is log.

@@ -33,22 +33,50 @@ pub fn record(sample: &Value, outcome: &Outcome) -> Result<Value, serde_json::Er
         out.insert(key.into(), given(key));
     }
     out.insert("response".into(), record.response.as_str().into());
-    let texts: Vec<&str> = record.chunks.iter().map(|c| slice(&record.response, c.start, c.end).trim()).collect();
+    let texts: Vec<&str> = record
+        .chunks
+        .iter()
+        .map(|c| slice(&record.response, c.start, c.end).trim())
+        .collect();
     let per_chunk: Vec<Value> = (texts.iter().zip(&record.attributions).enumerate())
         .map(|(k, (text, attribution))| chunk(record, k, text, attribution))
         .collect();
-    out.insert("attribution".into(), json!({"gen_chunks": texts, "per_chunk_attribution": per_chunk}));
-    out.insert("input_text_chunks".into(), unit_chunks(record, &spans, Modality::Text));
-    out.insert("input_image_chunks".into(), unit_chunks(record, &spans, Modality::Image));
-    out.insert("input_audio_chunks".into(), timed_chunks(record, &spans, Modality::Audio, "audio_span"));
-    out.insert("input_video_chunks".into(), timed_chunks(record, &spans, Modality::Video, "video_span"));
+    out.insert(
+        "attribution".into(),
+        json!({"gen_chunks": texts, "per_chunk_attribution": per_chunk}),
+    );
+    out.insert(
+        "input_text_chunks".into(),
+        unit_chunks(record, &spans, Modality::Text),
+    );
+    out.insert(
+        "input_image_chunks".into(),
+        unit_chunks(record, &spans, Modality::Image),
+    );
+    out.insert(
+        "input_audio_chunks".into(),
+        timed_chunks(record, &spans, Modality::Audio, "audio_span"),
+    );
+    out.insert(
+        "input_video_chunks".into(),
+        timed_chunks(record, &spans, Modality::Video, "video_span"),
+    );
     out.insert("trace".into(), serde_json::to_value(record)?);
     Ok(Value::Object(out))
 }
 
 fn modality(record: &Record) -> &'static str {
-    let has = |modality| record.sources.iter().any(|source| source.modality() == modality);
-    match (has(Modality::Image), has(Modality::Audio), has(Modality::Video)) {
+    let has = |modality| {
+        record
+            .sources
+            .iter()
+            .any(|source| source.modality() == modality)
+    };
+    match (
+        has(Modality::Image),
+        has(Modality::Audio),
+        has(Modality::Video),
+    ) {
         (_, false, false) => "image_text",
         (false, true, false) => "audio",
         (false, false, true) => "video",
@@ -58,10 +86,15 @@ fn modality(record: &Record) -> &'static str {
 
 fn chunk(record: &Record, k: usize, text: &str, attribution: &ChunkAttribution) -> Value {
     let cited = |modality: Modality| {
-        attribution.cited.iter().map(|citation| citation.unit).filter(move |&unit| unit_modality(record, unit) == Some(modality))
+        attribution
+            .cited
+            .iter()
+            .map(|citation| citation.unit)
+            .filter(move |&unit| unit_modality(record, unit) == Some(modality))
     };
-    let image: Vec<Value> =
-        cited(Modality::Image).map(|unit| json!({"source_chunk_id": unit_number(record, unit)})).collect();
+    let image: Vec<Value> = cited(Modality::Image)
+        .map(|unit| json!({"source_chunk_id": unit_number(record, unit)}))
+        .collect();
     let texts: Vec<Value> = cited(Modality::Text)
         .map(|unit| json!({"source_chunk_id": unit_number(record, unit), "source_text": unit_text(record, unit)}))
         .collect();
@@ -76,21 +109,31 @@ fn chunk(record: &Record, k: usize, text: &str, attribution: &ChunkAttribution) 
 }
 
 fn intervals(record: &Record, attribution: &ChunkAttribution, modality: Modality) -> Vec<Value> {
-    let sources: Vec<u32> = of_modality(record, modality).map(|(index, _)| index).collect();
+    let sources: Vec<u32> = of_modality(record, modality)
+        .map(|(index, _)| index)
+        .collect();
     attribution
         .intervals
         .iter()
         .filter_map(|interval| {
-            let item = sources.iter().position(|&source| source == interval.source)?;
+            let item = sources
+                .iter()
+                .position(|&source| source == interval.source)?;
             let range = json!([interval.start_secs, interval.end_secs]);
-            Some(if sources.len() == 1 { range } else { json!({"source_chunk_id": item, "time_range": range}) })
+            Some(if sources.len() == 1 {
+                range
+            } else {
+                json!({"source_chunk_id": item, "time_range": range})
+            })
         })
         .collect()
 }
 
 fn of_modality(record: &Record, modality: Modality) -> impl Iterator<Item = (u32, &SourceItem)> {
     let sources = (0u32..).zip(&record.sources);
-    sources.filter(move |(_, source)| source.modality() == modality).map(|(index, source)| (index, &source.item))
+    sources
+        .filter(move |(_, source)| source.modality() == modality)
+        .map(|(index, source)| (index, &source.item))
 }
 
 fn unit_modality(record: &Record, unit: u32) -> Option<Modality> {
@@ -101,13 +144,25 @@ fn unit_modality(record: &Record, unit: u32) -> Option<Modality> {
 /// A unit's number among those of its modality.
 fn unit_number(record: &Record, unit: u32) -> usize {
     let modality = unit_modality(record, unit);
-    (0..unit).filter(|&before| unit_modality(record, before) == modality).count()
+    (0..unit)
+        .filter(|&before| unit_modality(record, before) == modality)
+        .count()
 }
 
 fn unit_text(record: &Record, unit: u32) -> &str {
-    let Some(unit) = record.units.get(unit as usize) else { return "" };
-    match (&unit.extent, record.sources.get(unit.source as usize).map(|source| &source.item)) {
-        (Extent::Text { start, end }, Some(SourceItem::Text { text })) => slice(text, *start, *end).trim(),
+    let Some(unit) = record.units.get(unit as usize) else {
+        return "";
+    };
+    match (
+        &unit.extent,
+        record
+            .sources
+            .get(unit.source as usize)
+            .map(|source| &source.item),
+    ) {
+        (Extent::Text { start, end }, Some(SourceItem::Text { text })) => {
+            slice(text, *start, *end).trim()
+        }
         _ => "",
     }
 }
@@ -117,7 +172,9 @@ fn slice(text: &str, start: u32, end: u32) -> &str {
 }
 
 fn unit_chunks(record: &Record, spans: &Spans, modality: Modality) -> Value {
-    let units = (0u32..).zip(&record.units).filter(|&(unit, _)| unit_modality(record, unit) == Some(modality));
+    let units = (0u32..)
+        .zip(&record.units)
+        .filter(|&(unit, _)| unit_modality(record, unit) == Some(modality));
     units
         .enumerate()
         .map(|(k, (unit, _))| {
@@ -153,7 +210,9 @@ impl Spans {
     fn of(outcome: &Outcome) -> Self {
         let mut units = vec![None; outcome.record.units.len()];
         for (position, unit) in outcome.unit_of.iter().enumerate() {
-            let Some(span) = unit.and_then(|unit| units.get_mut(unit as usize)) else { continue };
+            let Some(span) = unit.and_then(|unit| units.get_mut(unit as usize)) else {
+                continue;
+            };
             let first = span.map_or(position, |[first, _]: [usize; 2]| first);
             *span = Some([first, position]);
         }

@@ -40,7 +40,12 @@ pub struct TraceArgs {
     #[arg(long, value_parser = named::<SignalKind>, value_name = "NAME")]
     pub method: Option<SignalKind>,
     /// Where the records go: .json (a list) or .jsonl (one a line).
-    #[arg(long, value_name = "O.json|.jsonl", default_value = "output.json", alias = "output_path")]
+    #[arg(
+        long,
+        value_name = "O.json|.jsonl",
+        default_value = "output.json",
+        alias = "output_path"
+    )]
     pub output_path: PathBuf,
     /// Only the first N samples.
     #[arg(long, value_name = "N")]
@@ -76,25 +81,36 @@ pub fn run(args: &TraceArgs) -> Result<()> {
     let lines = match args.output_path.extension().and_then(|kind| kind.to_str()) {
         Some("json") => false,
         Some("jsonl") => true,
-        _ => bail!("--output-path must end in .json or .jsonl: {}", args.output_path.display()),
+        _ => bail!(
+            "--output-path must end in .json or .jsonl: {}",
+            args.output_path.display()
+        ),
     };
     let jobs = read(args)?;
     let mut scores = args.scores_path.as_ref().map(|_| Scores::default());
     let mut records = Vec::with_capacity(jobs.len());
     let result = trace_all(args, &jobs, &mut records, &mut scores);
+    if result.is_err() && records.is_empty() {
+        return result;
+    }
     write(&args.output_path, lines, &records)?;
     if let (Some(path), Some(scores)) = (&args.scores_path, &scores) {
         scores.write(path)?;
     }
     result?;
-    eprintln!("{} records in {}", records.len(), args.output_path.display());
+    eprintln!(
+        "{} records in {}",
+        records.len(),
+        args.output_path.display()
+    );
     Ok(())
 }
 
 fn read(args: &TraceArgs) -> Result<Vec<Job>> {
     let path = &args.questions_path;
     let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let value: Value = serde_json::from_slice(&text).with_context(|| format!("{} is not valid JSON", path.display()))?;
+    let value: Value = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not valid JSON", path.display()))?;
     let samples = match value {
         Value::Array(samples) => samples,
         one @ Value::Object(_) => vec![one],
@@ -102,19 +118,40 @@ fn read(args: &TraceArgs) -> Result<Vec<Job>> {
     };
     let beside = path.parent().unwrap_or(Path::new(""));
     let limit = args.limit.unwrap_or(usize::MAX);
-    let jobs = samples.into_iter().take(limit).enumerate().map(|(index, given)| {
-        let sample = Sample::parse(&given).map_err(|error| anyhow!("{}: {error}", title(index, &given)))?;
-        let mut paths = Vec::new();
-        for block in &sample.blocks {
-            let Block::Media(kind, name) = block else { continue };
-            let found = [beside.join(name), PathBuf::from(name)].into_iter().find(|path| path.is_file());
-            paths.push(found.ok_or_else(|| {
-                let beside = if beside.as_os_str().is_empty() { ".".into() } else { beside.display().to_string() };
-                anyhow!("{}: the {} {name:?} is neither in {beside} nor in the current directory", title(index, &given), kind.name())
-            })?);
-        }
-        Ok(Job { given, sample, paths })
-    });
+    let jobs = samples
+        .into_iter()
+        .take(limit)
+        .enumerate()
+        .map(|(index, given)| {
+            let sample = Sample::parse(&given)
+                .map_err(|error| anyhow!("{}: {error}", title(index, &given)))?;
+            let mut paths = Vec::new();
+            for block in &sample.blocks {
+                let Block::Media(kind, name) = block else {
+                    continue;
+                };
+                let found = [beside.join(name), PathBuf::from(name)]
+                    .into_iter()
+                    .find(|path| path.is_file());
+                paths.push(found.ok_or_else(|| {
+                    let beside = if beside.as_os_str().is_empty() {
+                        ".".into()
+                    } else {
+                        beside.display().to_string()
+                    };
+                    anyhow!(
+                        "{}: the {} {name:?} is neither in {beside} nor in the current directory",
+                        title(index, &given),
+                        kind.name()
+                    )
+                })?);
+            }
+            Ok(Job {
+                given,
+                sample,
+                paths,
+            })
+        });
     jobs.collect()
 }
 
@@ -126,19 +163,31 @@ fn title(index: usize, given: &Value) -> String {
     }
 }
 
-fn trace_all(args: &TraceArgs, jobs: &[Job], records: &mut Vec<Value>, scores: &mut Option<Scores>) -> Result<()> {
+fn trace_all(
+    args: &TraceArgs,
+    jobs: &[Job],
+    records: &mut Vec<Value>,
+    scores: &mut Option<Scores>,
+) -> Result<()> {
     let mut loaded: BTreeMap<String, LoadedModel> = BTreeMap::new();
     let bar = ProgressBar::new(jobs.len() as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} samples  {elapsed_precise}  {msg}")?);
+    bar.set_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} samples  {elapsed_precise}  {msg}",
+    )?);
     bar.tick();
     for (index, job) in jobs.iter().enumerate() {
-        let wanted = args.model.clone().or_else(|| job.sample.options.model.clone()).unwrap_or_else(|| models::TINY.into());
+        let wanted = args
+            .model
+            .clone()
+            .or_else(|| job.sample.options.model.clone())
+            .unwrap_or_else(|| models::TINY.into());
         if !loaded.contains_key(&wanted) {
             bar.set_message(format!("loading {wanted}"));
             loaded.insert(wanted.clone(), models::spec(&wanted)?.load()?);
         }
         let model = &loaded[&wanted];
-        let mut outcome = trace_one(args, job, model, scores.is_some(), &bar).with_context(|| title(index, &job.given))?;
+        let mut outcome = trace_one(args, job, model, scores.is_some(), &bar)
+            .with_context(|| title(index, &job.given))?;
         outcome.record.receipt.created_unix_secs = now_unix_secs();
         records.push(package::record(&job.given, &outcome)?);
         if let Some(scores) = scores {
@@ -150,7 +199,13 @@ fn trace_all(args: &TraceArgs, jobs: &[Job], records: &mut Vec<Value>, scores: &
     Ok(())
 }
 
-fn trace_one(args: &TraceArgs, job: &Job, model: &LoadedModel, keep_scores: bool, bar: &ProgressBar) -> Result<Outcome> {
+fn trace_one(
+    args: &TraceArgs,
+    job: &Job,
+    model: &LoadedModel,
+    keep_scores: bool,
+    bar: &ProgressBar,
+) -> Result<Outcome> {
     let mut options = job.sample.options.clone();
     options.method = args.method.or(options.method);
     options.unit_score = args.unit_score.or(options.unit_score);
@@ -173,7 +228,11 @@ fn trace_one(args: &TraceArgs, job: &Job, model: &LoadedModel, keep_scores: bool
             }
         });
     }
-    let request = TraceRequest { prompt: job.sample.prompt.clone(), items, options };
+    let request = TraceRequest {
+        prompt: job.sample.prompt.clone(),
+        items,
+        options,
+    };
     let outcome = engine::pipeline::trace(&model.model, &request, &mut |event| {
         show(bar, &event);
         ControlFlow::Continue(())
@@ -182,10 +241,22 @@ fn trace_one(args: &TraceArgs, job: &Job, model: &LoadedModel, keep_scores: bool
 }
 
 fn media_item(name: &str, path: &Path, max_bytes: u64) -> Result<MediaItem> {
-    let size = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(size <= max_bytes, "{} has {size} bytes; at most {max_bytes} are read", path.display());
-    let bytes: Arc<[u8]> = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?.into();
-    Ok(MediaItem { name: name.to_owned(), hash: media::content_hash(&bytes), bytes })
+    let size = fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len();
+    ensure!(
+        size <= max_bytes,
+        "{} has {size} bytes; at most {max_bytes} are read",
+        path.display()
+    );
+    let bytes: Arc<[u8]> = fs::read(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .into();
+    Ok(MediaItem {
+        name: name.to_owned(),
+        hash: media::content_hash(&bytes),
+        bytes,
+    })
 }
 
 fn show(bar: &ProgressBar, event: &TraceEvent) {
@@ -215,6 +286,8 @@ fn write(path: &Path, lines: bool, records: &[Value]) -> Result<()> {
         serde_json::to_writer_pretty(&mut text, records)?;
         text.push(b'\n');
     }
-    let mut file = fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(&text).with_context(|| format!("cannot write {}", path.display()))
+    let mut file =
+        fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(&text)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -24,7 +24,10 @@ pub struct WorldArgs {
 pub fn run(args: &WorldArgs) -> Result<()> {
     let written = || -> Result<(), WorldError> {
         // The public's part of the world: no sample of it was seen in training.
-        world::files::write_sample(&world::generate(args.task, args.seed, Split::Eval)?, &args.out)
+        world::files::write_sample(
+            &world::generate(args.task, args.seed, Split::Eval)?,
+            &args.out,
+        )
     };
     written().with_context(|| format!("no sample was written to {}", args.out.display()))?;
     println!("{}", args.out.join("sample.json").display());

@@ -26,7 +26,10 @@ pub async fn create(
     state.jobs.check_room().map_err(traces::refusal)?;
     let task: Task = task.parse().map_err(|_| {
         let known: Vec<_> = Task::ALL.into_iter().map(Task::name).collect();
-        let message = format!("There is no such task. The tasks are: {}.", known.join(", "));
+        let message = format!(
+            "There is no such task. The tasks are: {}.",
+            known.join(", ")
+        );
         ApiError::new(StatusCode::NOT_FOUND, "unknown_task", message)
     })?;
     let seed = match wanted.seed {
@@ -34,18 +37,33 @@ pub async fn create(
         None => gallery::fresh_seed()?,
     };
     let Some(model) = state.models.first().map(|model| model.name.clone()) else {
-        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", "This server has no model."));
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no_model",
+            "This server has no model.",
+        ));
     };
     let Ok(_permit) = state.uploads.try_acquire() else {
         let message = "Too many requests are under way. Try again in a few seconds.";
-        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message).retry_after(5));
+        return Err(
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message)
+                .retry_after(5),
+        );
     };
     let store = state.store.clone();
     let request = blocking(move || Ok(gallery::request(&store, task, seed, model)?)).await?;
-    let answer = traces::submit(&state, request, Options::default(), task.name().to_owned()).await?;
+    let answer =
+        traces::submit(&state, request, Options::default(), task.name().to_owned()).await?;
     // A form without JavaScript follows the redirect; a program reads the JSON.
-    let html = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("text/html"));
-    match answer.headers().get(header::LOCATION).and_then(|url| url.to_str().ok()) {
+    let html = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|a| a.contains("text/html"));
+    match answer
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|url| url.to_str().ok())
+    {
         Some(url) if html => Ok(Redirect::to(url).into_response()),
         _ => Ok(answer),
     }

@@ -16,5 +16,7 @@ pub async fn ready(State(state): State<AppState>) -> Response {
         return "ready".into_response();
     }
     let message = "The models are still being loaded. Traces can be sent already; they wait.";
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message).retry_after(1).into_response()
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
+        .retry_after(1)
+        .into_response()
 }

@@ -14,12 +14,20 @@ use crate::error::ApiError;
 /// The name is the content's hash: what it names never changes.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-pub async fn read(State(state): State<AppState>, Path(hash): Path<String>, request: Request) -> Result<Response, ApiError> {
+pub async fn read(
+    State(state): State<AppState>,
+    Path(hash): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let etag = HeaderValue::try_from(format!("\"{hash}\"")).ok();
     let store = state.store.clone();
     let (path, kind) = blocking(move || {
         let path = store.blobs.path(&hash).ok_or_else(|| {
-            ApiError::new(StatusCode::NOT_FOUND, "unknown_media", "There is no file under this address.")
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                "unknown_media",
+                "There is no file under this address.",
+            )
         })?;
         let kind = blobs::kind(&path)?.mime();
         Ok((path, kind))
@@ -28,7 +36,9 @@ pub async fn read(State(state): State<AppState>, Path(hash): Path<String>, reque
     if etag.is_some() && request.headers().get(header::IF_NONE_MATCH) == etag.as_ref() {
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
-    let mime = kind.parse().map_err(|_| ApiError::bad_request("The file has no type."))?;
+    let mime = kind
+        .parse()
+        .map_err(|_| ApiError::bad_request("The file has no type."))?;
     let response = match ServeFile::new_with_mime(path, &mime).oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},

@@ -89,29 +89,43 @@ pub fn router(state: AppState) -> Router {
         .route("/api/examples/{task}", post(examples::create))
         .route("/api/models", get(models::list))
         .route("/api/limits", get(models::limits))
-        .route("/media/{hash}", get(media::read))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/api/{*rest}", axum::routing::any(unknown_route))
-        .layer(DefaultBodyLimit::max(usize::try_from(state.limits.max_request_bytes).unwrap_or(usize::MAX)))
+        .layer(DefaultBodyLimit::max(
+            usize::try_from(state.limits.max_request_bytes).unwrap_or(usize::MAX),
+        ))
         .layer(middleware::from_fn(refuse_foreign_posts))
         .layer(middleware::from_fn(errors_as_json));
+    // Not compressed: a player could no longer seek.
+    let media = Router::new()
+        .route("/media/{hash}", get(media::read))
+        .layer(middleware::from_fn(errors_as_json));
     api.merge(pages::router(&state))
-        // Events and pictures are left as they are by the layer's own rules.
+        // Events are left as they are by the layer's own rules.
         .layer(CompressionLayer::new())
+        .merge(media)
         .layer(middleware::from_fn(common_headers))
         .with_state(state)
 }
 
 async fn unknown_route() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "The API has no such address.")
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "unknown_route",
+        "The API has no such address.",
+    )
 }
 
 /// Another site's page could otherwise make its visitors fill this queue.
 async fn refuse_foreign_posts(request: Request, next: Next) -> Response {
-    let foreign = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let foreign = request
+        .headers()
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site");
     if foreign && request.method() == Method::POST {
-        let message = "This request came from another website. Open this site itself and try again.";
+        let message =
+            "This request came from another website. Open this site itself and try again.";
         return ApiError::new(StatusCode::FORBIDDEN, "foreign_site", message).into_response();
     }
     next.run(request).await
@@ -121,18 +135,35 @@ async fn refuse_foreign_posts(request: Request, next: Next) -> Response {
 async fn errors_as_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
-    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json");
     if !(status.is_client_error() || status.is_server_error()) || json {
         return response;
     }
     let (code, message) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => ("wrong_method", "This address does not answer to that method."),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "wrong_method",
+            "This address does not answer to that method.",
+        ),
         StatusCode::RANGE_NOT_SATISFIABLE => ("bad_range", "The file has no such bytes."),
-        StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "The request is larger than this server takes."),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("too_large", "The request is larger than this server takes.")
+        }
         StatusCode::NOT_FOUND => ("not_found", "There is nothing at this address."),
-        StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "The server is restarting. Try again in a moment."),
-        status if status.is_client_error() => ("bad_request", "The request is not one that this server understands."),
-        _ => ("internal", "The server could not do this. Please try again in a minute."),
+        StatusCode::SERVICE_UNAVAILABLE => (
+            "unavailable",
+            "The server is restarting. Try again in a moment.",
+        ),
+        status if status.is_client_error() => (
+            "bad_request",
+            "The request is not one that this server understands.",
+        ),
+        _ => (
+            "internal",
+            "The server could not do this. Please try again in a minute.",
+        ),
     };
     let (parts, _) = response.into_parts();
     let mut replaced = ApiError::new(status, code, message).into_response();
@@ -153,14 +184,24 @@ async fn common_headers(request: Request, next: Next) -> Response<Body> {
     let headers = response.headers_mut();
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(headers, header::REFERRER_POLICY, "no-referrer");
-    set(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-    set(headers, HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()");
+    set(
+        headers,
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    );
+    set(
+        headers,
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=()",
+    );
     set(headers, header::CONTENT_SECURITY_POLICY, NO_PAGE_POLICY);
     response
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
-    headers.entry(name).or_insert(HeaderValue::from_static(value));
+    headers
+        .entry(name)
+        .or_insert(HeaderValue::from_static(value));
 }
 
 /// Runs blocking work (database, files) off the async threads.

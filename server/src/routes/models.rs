@@ -17,7 +17,11 @@ pub async fn limits(State(state): State<AppState>) -> Json<LimitsView> {
 /// Every model, the default first.
 pub fn model_views(state: &AppState) -> Vec<ModelView> {
     (state.models.iter().enumerate())
-        .map(|(k, model)| ModelView { name: model.name.clone(), about: model.about.clone(), default: k == 0 })
+        .map(|(k, model)| ModelView {
+            name: model.name.clone(),
+            about: model.about.clone(),
+            default: k == 0,
+        })
         .collect()
 }
 

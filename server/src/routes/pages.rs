@@ -9,7 +9,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leptos::prelude::{provide_context, use_context};
-use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app_to_stream_with_context};
+use leptos_axum::{
+    LeptosRoutes, ResponseOptions, generate_route_list, render_app_to_stream_with_context,
+};
 
 use super::AppState;
 use super::models::{limits_view, model_views};
@@ -33,7 +35,8 @@ async fn file_or_not_found(State(state): State<AppState>, request: Request) -> R
         return file;
     }
     let options = state.leptos.clone();
-    let render = render_app_to_stream_with_context(page_context(state), move || app::shell(options.clone()));
+    let render =
+        render_app_to_stream_with_context(page_context(state), move || app::shell(options.clone()));
     let mut response = render(request).await.into_response();
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
@@ -59,7 +62,10 @@ impl PageData for AppState {
     }
 
     fn gallery(&self) -> Vec<GalleryCard> {
-        self.gallery.iter().filter_map(|slot| self.card(&slot.id)).collect()
+        self.gallery
+            .iter()
+            .filter_map(|slot| self.card(&slot.id))
+            .collect()
     }
 
     fn models(&self) -> Vec<ModelView> {
@@ -72,10 +78,15 @@ impl PageData for AppState {
 }
 
 fn view(state: &AppState, id: &str) -> Result<Option<TraceView>, ServerError> {
-    let Some(stored) = state.store.load(id)? else { return Ok(None) };
+    let Some(stored) = state.store.load(id)? else {
+        return Ok(None);
+    };
     let (status, record) = match stored.state {
         Stored::Finished => match state.store.record_json(id)? {
-            Some(json) => (TraceStatus::Finished, Some(store::from_json::<Record>("record", &json)?)),
+            Some(json) => (
+                TraceStatus::Finished,
+                Some(store::from_json::<Record>("record", &json)?),
+            ),
             None => return Ok(None),
         },
         Stored::Failed { message, .. } => (TraceStatus::Failed { message }, None),
@@ -84,7 +95,13 @@ fn view(state: &AppState, id: &str) -> Result<Option<TraceView>, ServerError> {
             _ => (TraceStatus::Running, None),
         },
     };
-    Ok(Some(TraceView { id: id.to_owned(), status, request: stored.request, record, task: stored.task }))
+    Ok(Some(TraceView {
+        id: id.to_owned(),
+        status,
+        request: stored.request,
+        record,
+        task: stored.task,
+    }))
 }
 
 impl AppState {
@@ -107,7 +124,10 @@ fn make_card(view: &TraceView) -> GalleryCard {
         app::data::ItemView::Text { text } => Some(text.as_str()),
         _ => None,
     });
-    let question = texts.flat_map(str::lines).map(str::trim).find(|line| line.ends_with('?'));
+    let question = texts
+        .flat_map(str::lines)
+        .map(str::trim)
+        .find(|line| line.ends_with('?'));
     let mut card = GalleryCard {
         id: view.id.clone(),
         task: view.task.clone(),
@@ -116,9 +136,13 @@ fn make_card(view: &TraceView) -> GalleryCard {
         thumbnail: None,
         peaks: Vec::new(),
     };
-    let Some(record) = &view.record else { return card };
+    let Some(record) = &view.record else {
+        return card;
+    };
     if let Some(chunk) = record.chunks.first() {
-        let sentence = record.response.get(chunk.start as usize..chunk.end as usize);
+        let sentence = record
+            .response
+            .get(chunk.start as usize..chunk.end as usize);
         card.first_sentence = sentence.unwrap_or_default().trim().to_owned();
     }
     card.thumbnail = record.sources.iter().find_map(|source| match &source.item {
@@ -127,10 +151,14 @@ fn make_card(view: &TraceView) -> GalleryCard {
         _ => None,
     });
     if card.thumbnail.is_none() {
-        card.peaks = record.sources.iter().find_map(|source| match &source.item {
-            SourceItem::Audio { peaks, .. } => Some(peaks.clone()),
-            _ => None,
-        }).unwrap_or_default();
+        card.peaks = record
+            .sources
+            .iter()
+            .find_map(|source| match &source.item {
+                SourceItem::Audio { peaks, .. } => Some(peaks.clone()),
+                _ => None,
+            })
+            .unwrap_or_default();
     }
     card
 }

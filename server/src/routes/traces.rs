@@ -38,14 +38,29 @@ pub async fn create(State(state): State<AppState>, request: Request) -> Result<R
     state.jobs.check_room().map_err(refusal)?;
     let (sample, items) = upload::read(&state, request).await?;
     let model = choose_model(&state, &sample.options)?;
-    let request = RequestView { prompt: sample.prompt, items, model };
+    let request = RequestView {
+        prompt: sample.prompt,
+        items,
+        model,
+    };
     submit(&state, request, sample.options, String::new()).await
 }
 
 /// Queues a request whose media are stored.
-pub async fn submit(state: &AppState, request: RequestView, options: Options, task: String) -> Result<Response, ApiError> {
+pub async fn submit(
+    state: &AppState,
+    request: RequestView,
+    options: Options,
+    task: String,
+) -> Result<Response, ApiError> {
     let id = id::fresh()?;
-    let new = NewTrace { id: id.clone(), request, options, task, gallery: None };
+    let new = NewTrace {
+        id: id.clone(),
+        request,
+        options,
+        task,
+        gallery: None,
+    };
     let (jobs, store) = (state.jobs.clone(), state.store.clone());
     blocking(move || jobs.submit(&store, &new).map_err(refusal)).await?;
     tracing::info!(%id, "trace accepted");
@@ -67,13 +82,24 @@ fn choose_model(state: &AppState, options: &Options) -> Result<String, ApiError>
         Some(name) => state.models.iter().find(|model| model.name == name),
     };
     found.map(|model| model.name.clone()).ok_or_else(|| {
-        let known: Vec<_> = state.models.iter().map(|model| model.name.as_str()).collect();
-        let message = format!("This server has no model {:?}. It has: {}.", wanted.unwrap_or_default(), known.join(", "));
+        let known: Vec<_> = state
+            .models
+            .iter()
+            .map(|model| model.name.as_str())
+            .collect();
+        let message = format!(
+            "This server has no model {:?}. It has: {}.",
+            wanted.unwrap_or_default(),
+            known.join(", ")
+        );
         ApiError::new(StatusCode::BAD_REQUEST, "unknown_model", message)
     })
 }
 
-pub async fn read(State(state): State<AppState>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub async fn read(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let (store, wanted) = (state.store.clone(), id.clone());
     let (stored, record) = blocking(move || {
         let stored = store.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
@@ -81,21 +107,40 @@ pub async fn read(State(state): State<AppState>, Path(id): Path<String>) -> Resu
     })
     .await?;
     match (stored.state, record) {
-        (Stored::Finished, Some(record)) => {
-            Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], record).into_response())
-        }
+        (Stored::Finished, Some(record)) => Ok((
+            [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CACHE_CONTROL, "no-cache"),
+            ],
+            record,
+        )
+            .into_response()),
         (Stored::Failed { code, message }, _) => {
             let body = Json(json!({"code": code, "message": message}));
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, [(header::CACHE_CONTROL, "no-store")], body).into_response())
+            Ok((
+                StatusCode::UNPROCESSABLE_ENTITY,
+                [(header::CACHE_CONTROL, "no-store")],
+                body,
+            )
+                .into_response())
         }
         _ => {
             let (code, message, position) = match state.jobs.find(&id).map(|(_, place)| place) {
-                Some(Place::Queued(position)) => ("queued", "The trace is waiting for its turn.", Some(position)),
+                Some(Place::Queued(position)) => (
+                    "queued",
+                    "The trace is waiting for its turn.",
+                    Some(position),
+                ),
                 _ => ("running", "The trace is being made.", None),
             };
             let events = format!("/api/traces/{id}/events");
-            let body = Json(json!({"code": code, "message": message, "position": position, "events": events}));
-            let headers = [(header::CACHE_CONTROL, "no-store"), (header::RETRY_AFTER, "1")];
+            let body = Json(
+                json!({"code": code, "message": message, "position": position, "events": events}),
+            );
+            let headers = [
+                (header::CACHE_CONTROL, "no-store"),
+                (header::RETRY_AFTER, "1"),
+            ];
             Ok((StatusCode::ACCEPTED, headers, body).into_response())
         }
     }
@@ -122,14 +167,20 @@ pub async fn events(
     Ok(sse::stored(stored, after))
 }
 
-pub async fn stop(State(state): State<AppState>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub async fn stop(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let answer = |status| (StatusCode::ACCEPTED, Json(json!({"status": status}))).into_response();
     if let Some(live) = state.jobs.withdraw(&id) {
         let store = state.store.clone();
         blocking(move || {
             let message = "This trace was stopped before the model began.";
             store.fail(&id, "stopped", message, live.next_event())?;
-            live.push(&attribution::event::TraceEvent::Failed { code: "stopped".into(), message: message.into() });
+            live.push(&attribution::event::TraceEvent::Failed {
+                code: "stopped".into(),
+                message: message.into(),
+            });
             Ok(())
         })
         .await?;
@@ -140,11 +191,19 @@ pub async fn stop(State(state): State<AppState>, Path(id): Path<String>) -> Resu
             live.stop();
             Ok(answer("stopping"))
         }
-        Some((_, Place::Queued(_))) => Err(ApiError::new(StatusCode::CONFLICT, "busy", "Please press stop once more.")),
+        Some((_, Place::Queued(_))) => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "busy",
+            "Please press stop once more.",
+        )),
         ended => {
             let store = state.store.clone();
             let known = ended.is_some() || blocking(move || Ok(store.load(&id)?.is_some())).await?;
-            if known { Ok(answer("ended")) } else { Err(ApiError::unknown_trace()) }
+            if known {
+                Ok(answer("ended"))
+            } else {
+                Err(ApiError::unknown_trace())
+            }
         }
     }
 }

@@ -31,22 +31,40 @@ pub async fn read(state: &AppState, request: Request) -> Result<(Sample, Vec<Ite
     }
     let Ok(_permit) = state.uploads.try_acquire() else {
         let message = "Too many uploads are under way. Try again in a few seconds.";
-        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message).retry_after(5));
+        return Err(
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message)
+                .retry_after(5),
+        );
     };
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     let (sample, files) = if kind.starts_with("application/json") {
         let body = to_bytes(request.into_body(), state.limits.max_text_bytes)
             .await
-            .map_err(|_| ApiError::too_large("The request's text is larger than this server takes."))?;
+            .map_err(|_| {
+                ApiError::too_large("The request's text is larger than this server takes.")
+            })?;
         (parse(&body)?, Vec::new())
     } else if kind.starts_with("multipart/form-data") {
-        let multipart = Multipart::from_request(request, state).await.map_err(|rejection| {
-            ApiError::bad_request(format!("The form cannot be read: {}.", rejection.body_text()))
-        })?;
+        let multipart = Multipart::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                ApiError::bad_request(format!(
+                    "The form cannot be read: {}.",
+                    rejection.body_text()
+                ))
+            })?;
         read_form(state, multipart).await?
     } else {
         let message = "Send multipart/form-data with a field `request` and the files it names, or application/json.";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_content_type", message));
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "wrong_content_type",
+            message,
+        ));
     };
     if sample.blocks.len() > state.limits.max_items {
         return Err(ApiError::too_large(format!(
@@ -55,7 +73,11 @@ pub async fn read(state: &AppState, request: Request) -> Result<(Sample, Vec<Ite
             state.limits.max_items
         )));
     }
-    if sample.options.max_new_tokens.is_some_and(|tokens| tokens > state.limits.max_new_tokens) {
+    if sample
+        .options
+        .max_new_tokens
+        .is_some_and(|tokens| tokens > state.limits.max_new_tokens)
+    {
         return Err(ApiError::bad_request(format!(
             "`max_new_tokens` may be at most {}.",
             state.limits.max_new_tokens
@@ -68,7 +90,13 @@ pub async fn read(state: &AppState, request: Request) -> Result<(Sample, Vec<Ite
 }
 
 fn content_length(request: &Request) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn request_too_large(state: &AppState) -> ApiError {
@@ -79,8 +107,9 @@ fn request_too_large(state: &AppState) -> ApiError {
 }
 
 fn parse(body: &[u8]) -> Result<Sample, ApiError> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("The request is not valid JSON: {error}.")))?;
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(format!("The request is not valid JSON: {error}."))
+    })?;
     Sample::parse(&value).map_err(|error| ApiError::bad_request(error.0))
 }
 
@@ -98,10 +127,17 @@ impl Drop for Incoming {
     }
 }
 
-async fn read_form(state: &AppState, mut form: Multipart) -> Result<(Sample, Vec<Incoming>), ApiError> {
+async fn read_form(
+    state: &AppState,
+    mut form: Multipart,
+) -> Result<(Sample, Vec<Incoming>), ApiError> {
     let mut sample = None;
     let mut files: Vec<Incoming> = Vec::new();
-    while let Some(field) = form.next_field().await.map_err(|error| form_error(state, &error))? {
+    while let Some(field) = form
+        .next_field()
+        .await
+        .map_err(|error| form_error(state, &error))?
+    {
         let Some(part) = field.name().map(str::to_owned) else {
             return Err(ApiError::bad_request("A part of the form has no name."));
         };
@@ -113,13 +149,22 @@ async fn read_form(state: &AppState, mut form: Multipart) -> Result<(Sample, Vec
             continue;
         }
         if files.iter().any(|file| file.part == part) {
-            return Err(ApiError::bad_request(format!("Two parts of the form are named {part:?}.")));
+            return Err(ApiError::bad_request(format!(
+                "Two parts of the form are named {part:?}."
+            )));
         }
         if files.len() == state.limits.max_items {
-            return Err(ApiError::too_large(format!("The form has more than {} files.", state.limits.max_items)));
+            return Err(ApiError::too_large(format!(
+                "The form has more than {} files.",
+                state.limits.max_items
+            )));
         }
         let name = display_name(field.file_name().unwrap_or(&part));
-        let file = Incoming { part, name, path: state.store.blobs.incoming()? };
+        let file = Incoming {
+            part,
+            name,
+            path: state.store.blobs.incoming()?,
+        };
         write_file(state, field, &file).await?;
         files.push(file);
     }
@@ -131,19 +176,35 @@ async fn read_form(state: &AppState, mut form: Multipart) -> Result<(Sample, Vec
 
 async fn read_text(state: &AppState, mut field: Field<'_>) -> Result<Vec<u8>, ApiError> {
     let mut text = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| form_error(state, &error))? {
+    while let Some(chunk) = field
+        .chunk()
+        .await
+        .map_err(|error| form_error(state, &error))?
+    {
         if text.len() + chunk.len() > state.limits.max_text_bytes {
-            return Err(ApiError::too_large("The field `request` is larger than this server takes."));
+            return Err(ApiError::too_large(
+                "The field `request` is larger than this server takes.",
+            ));
         }
         text.extend_from_slice(&chunk);
     }
     Ok(text)
 }
 
-async fn write_file(state: &AppState, mut field: Field<'_>, file: &Incoming) -> Result<(), ApiError> {
-    let mut out = File::create_new(&file.path).await.map_err(ServerError::file(&file.path))?;
+async fn write_file(
+    state: &AppState,
+    mut field: Field<'_>,
+    file: &Incoming,
+) -> Result<(), ApiError> {
+    let mut out = File::create_new(&file.path)
+        .await
+        .map_err(ServerError::file(&file.path))?;
     let mut written = 0;
-    while let Some(chunk) = field.chunk().await.map_err(|error| form_error(state, &error))? {
+    while let Some(chunk) = field
+        .chunk()
+        .await
+        .map_err(|error| form_error(state, &error))?
+    {
         written += chunk.len() as u64;
         if written > state.limits.max_file_bytes {
             return Err(ApiError::too_large(format!(
@@ -152,7 +213,9 @@ async fn write_file(state: &AppState, mut field: Field<'_>, file: &Incoming) -> 
                 state.limits.max_file_bytes >> 20
             )));
         }
-        out.write_all(&chunk).await.map_err(ServerError::file(&file.path))?;
+        out.write_all(&chunk)
+            .await
+            .map_err(ServerError::file(&file.path))?;
     }
     out.flush().await.map_err(ServerError::file(&file.path))?;
     Ok(())
@@ -168,11 +231,18 @@ fn form_error(state: &AppState, error: &MultipartError) -> ApiError {
 /// The last part of a path, without control characters, of bounded length.
 fn display_name(given: &str) -> String {
     let name = given.rsplit(['/', '\\']).next().unwrap_or(given);
-    name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect()
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_NAME_CHARS)
+        .collect()
 }
 
 /// Takes the files over into the store, in the order of the question.
-fn adopt(store: &Arc<Store>, blocks: Vec<Block>, files: Vec<Incoming>) -> Result<Vec<ItemView>, ApiError> {
+fn adopt(
+    store: &Arc<Store>,
+    blocks: Vec<Block>,
+    files: Vec<Incoming>,
+) -> Result<Vec<ItemView>, ApiError> {
     // One part may be named by several blocks.
     let mut stored: Vec<Option<String>> = vec![None; files.len()];
     let mut items = Vec::with_capacity(blocks.len());
@@ -184,8 +254,15 @@ fn adopt(store: &Arc<Store>, blocks: Vec<Block>, files: Vec<Incoming>) -> Result
                 let (file, place) = match found {
                     Some(k) => (&files[k], &mut stored[k]),
                     None => {
-                        let message = format!("The question names the {} {part:?}, but the form has no such part.", kind.name());
-                        return Err(ApiError::new(StatusCode::BAD_REQUEST, "missing_part", message));
+                        let message = format!(
+                            "The question names the {} {part:?}, but the form has no such part.",
+                            kind.name()
+                        );
+                        return Err(ApiError::new(
+                            StatusCode::BAD_REQUEST,
+                            "missing_part",
+                            message,
+                        ));
                     }
                 };
                 check_kind(kind, file)?;
@@ -221,6 +298,14 @@ fn check_kind(kind: MediaKind, file: &Incoming) -> Result<(), ApiError> {
         MediaKind::Audio => ("a sound", "WAV, MP3, FLAC, OGG or M4A"),
         MediaKind::Video => ("a film", "MP4 with H.264"),
     };
-    let message = format!("{} does not look like {a} (it is: {}). Send {known}.", file.name, found.name());
-    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media", message))
+    let message = format!(
+        "{} does not look like {a} (it is: {}). Send {known}.",
+        file.name,
+        found.name()
+    );
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media",
+        message,
+    ))
 }

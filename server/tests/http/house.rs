@@ -34,7 +34,14 @@ pub fn models() -> Vec<String> {
 }
 
 pub fn config(data: PathBuf) -> ServeConfig {
-    ServeConfig { listen: ([127, 0, 0, 1], 0).into(), data, models: models(), site: None, queue: 8, no_examples: true }
+    ServeConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        data,
+        models: models(),
+        site: None,
+        queue: 8,
+        no_examples: true,
+    }
 }
 
 impl House {
@@ -43,7 +50,9 @@ impl House {
     }
 
     pub async fn with(config: ServeConfig, limits: Limits) -> Self {
-        let running = serve::start(config, limits).await.expect("the server starts");
+        let running = serve::start(config, limits)
+            .await
+            .expect("the server starts");
         let url = format!("http://{}", running.address);
         let (down, signal) = oneshot::channel();
         let server = tokio::spawn(async move {
@@ -52,7 +61,12 @@ impl House {
             };
             running.run_until(signal).await.expect("an orderly end");
         });
-        Self { url, client: Client::new(), down, server }
+        Self {
+            url,
+            client: Client::new(),
+            down,
+            server,
+        }
     }
 
     /// As on SIGTERM.
@@ -66,7 +80,11 @@ impl House {
     }
 
     pub async fn post(&self, path: &str) -> Response {
-        self.client.post(format!("{}{path}", self.url)).send().await.expect("an answer")
+        self.client
+            .post(format!("{}{path}", self.url))
+            .send()
+            .await
+            .expect("an answer")
     }
 
     pub async fn send(&self, request: &Value) -> Response {
@@ -78,8 +96,14 @@ impl House {
         accepted(self.send(request).await).await
     }
 
-    pub async fn events(&self, id: &str, after: Option<u64>) -> impl Stream<Item = Event> + Unpin + use<> {
-        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+    pub async fn events(
+        &self,
+        id: &str,
+        after: Option<u64>,
+    ) -> impl Stream<Item = Event> + Unpin + use<> {
+        let after = after
+            .map(|after| format!("?after={after}"))
+            .unwrap_or_default();
         let response = self.get(&format!("/api/traces/{id}/events{after}")).await;
         assert_eq!(response.status(), StatusCode::OK);
         events(response)
@@ -88,7 +112,9 @@ impl House {
     /// Every event of a trace until its stream ends.
     pub async fn all_events(&self, id: &str) -> Vec<Event> {
         let events = self.events(id, None).await;
-        tokio::time::timeout(PATIENCE, events.collect()).await.expect("the stream ends")
+        tokio::time::timeout(PATIENCE, events.collect())
+            .await
+            .expect("the stream ends")
     }
 
     pub async fn record(&self, id: &str) -> Value {
@@ -97,11 +123,20 @@ impl House {
 }
 
 pub async fn get(client: &Client, url: &str, path: &str) -> Response {
-    client.get(format!("{url}{path}")).send().await.expect("an answer")
+    client
+        .get(format!("{url}{path}"))
+        .send()
+        .await
+        .expect("an answer")
 }
 
 pub async fn send(client: &Client, url: &str, request: &Value) -> Response {
-    client.post(format!("{url}/api/traces")).json(request).send().await.expect("an answer")
+    client
+        .post(format!("{url}/api/traces"))
+        .json(request)
+        .send()
+        .await
+        .expect("an answer")
 }
 
 pub async fn accepted(response: Response) -> String {
@@ -132,23 +167,34 @@ pub async fn record(client: &Client, url: &str, id: &str) -> Value {
 /// Parses a stream of server-sent events.
 pub fn events(response: Response) -> impl Stream<Item = Event> + Unpin {
     let state = (response.bytes_stream(), Vec::<u8>::new());
-    Box::pin(futures_util::stream::unfold(state, |(mut bytes, mut buffer)| async move {
-        loop {
-            if let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let block: Vec<u8> = buffer.drain(..end + 2).collect();
-                let block = String::from_utf8(block).expect("UTF-8");
-                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-                // Keep-alive comments have neither.
-                if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
-                    let event = (id.parse().expect("a number"), serde_json::from_str(data).expect("JSON"));
-                    return Some((event, (bytes, buffer)));
+    Box::pin(futures_util::stream::unfold(
+        state,
+        |(mut bytes, mut buffer)| async move {
+            loop {
+                if let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
+                    let block: Vec<u8> = buffer.drain(..end + 2).collect();
+                    let block = String::from_utf8(block).expect("UTF-8");
+                    let field = |name: &str| {
+                        block
+                            .lines()
+                            .find_map(|line| line.strip_prefix(name))
+                            .map(str::trim)
+                    };
+                    // Keep-alive comments have neither.
+                    if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
+                        let event = (
+                            id.parse().expect("a number"),
+                            serde_json::from_str(data).expect("JSON"),
+                        );
+                        return Some((event, (bytes, buffer)));
+                    }
+                } else {
+                    // A server that is killed breaks the stream off: an end like any other.
+                    buffer.extend_from_slice(&bytes.next().await?.ok()?);
                 }
-            } else {
-                // A server that is killed breaks the stream off: an end like any other.
-                buffer.extend_from_slice(&bytes.next().await?.ok()?);
             }
-        }
-    }))
+        },
+    ))
 }
 
 pub fn kind(event: &Event) -> &str {

@@ -21,17 +21,32 @@ async fn events_rebuild_the_record() {
     assert_eq!(ids, (0..events.len() as u64).collect::<Vec<_>>());
     assert_eq!(kind(&events[0]), "queued");
     assert_eq!(kind(events.last().unwrap()), "done");
-    let of = |wanted: &str| events.iter().filter(|event| kind(event) == wanted).map(|(_, e)| e).collect::<Vec<_>>();
+    let of = |wanted: &str| {
+        events
+            .iter()
+            .filter(|event| kind(event) == wanted)
+            .map(|(_, e)| e)
+            .collect::<Vec<_>>()
+    };
     let sources = of("sources");
     assert_eq!(sources.len(), 1);
     assert_eq!(sources[0]["sources"], record["sources"]);
     assert_eq!(sources[0]["units"], record["units"]);
-    let text: String = of("token").iter().map(|token| token["text"].as_str().unwrap()).collect();
+    let text: String = of("token")
+        .iter()
+        .map(|token| token["text"].as_str().unwrap())
+        .collect();
     assert_eq!(text, record["response"].as_str().unwrap());
     assert!(!text.is_empty(), "the model says something");
-    let chunks: Vec<Value> = of("chunk").iter().map(|event| event["chunk"].clone()).collect();
+    let chunks: Vec<Value> = of("chunk")
+        .iter()
+        .map(|event| event["chunk"].clone())
+        .collect();
     assert_eq!(Value::from(chunks), record["chunks"]);
-    let attributions: Vec<Value> = of("chunk").iter().map(|event| event["attribution"].clone()).collect();
+    let attributions: Vec<Value> = of("chunk")
+        .iter()
+        .map(|event| event["attribution"].clone())
+        .collect();
     assert_eq!(Value::from(attributions), record["attributions"]);
     assert_eq!(record["id"], id.as_str());
     assert!(record["receipt"]["created_unix_secs"].as_u64().unwrap() > 0);
@@ -53,8 +68,16 @@ async fn a_stream_resumes_where_it_was() {
 
     // As a browser does it by itself.
     let url = format!("{}/api/traces/{id}/events", house.url);
-    let resumed = |after: u64| house.client.get(&url).header("Last-Event-ID", after.to_string()).send();
-    let again: Vec<_> = crate::house::events(resumed(last).await.unwrap()).collect().await;
+    let resumed = |after: u64| {
+        house
+            .client
+            .get(&url)
+            .header("Last-Event-ID", after.to_string())
+            .send()
+    };
+    let again: Vec<_> = crate::house::events(resumed(last).await.unwrap())
+        .collect()
+        .await;
     assert_eq!(again, first[4..]);
     // Nothing is left: the status that ends a browser's retries.
     let end = first.last().unwrap().0;
@@ -95,7 +118,10 @@ async fn stop_stops_within_one_step() {
     let tokens = record["tokens"].as_array().unwrap().len();
     assert!((1..1000).contains(&tokens), "{tokens} tokens were made");
     // Stopping what has ended is no error.
-    assert_eq!(house.post(&format!("/api/traces/{id}/stop")).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(
+        house.post(&format!("/api/traces/{id}/stop")).await.status(),
+        StatusCode::ACCEPTED
+    );
     house.close().await;
 }
 
@@ -111,7 +137,11 @@ async fn a_full_queue_says_so_at_once() {
     let waiting = house.accept(&short()).await;
 
     let answer = house.send(&short()).await;
-    let secs: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let secs: u64 = answer.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(secs >= 1);
     refused(answer, StatusCode::TOO_MANY_REQUESTS, "queue_full").await;
     let limits: Value = house.get("/api/limits").await.json().await.unwrap();
@@ -120,12 +150,18 @@ async fn a_full_queue_says_so_at_once() {
     let status = house.get(&format!("/api/traces/{waiting}")).await;
     assert_eq!(status.status(), StatusCode::ACCEPTED);
     let status: Value = status.json().await.unwrap();
-    assert_eq!((&status["code"], &status["position"]), (&json!("queued"), &json!(0)));
+    assert_eq!(
+        (&status["code"], &status["position"]),
+        (&json!("queued"), &json!(0))
+    );
 
     // What waits can be taken back, and its place is free again.
     house.post(&format!("/api/traces/{waiting}/stop")).await;
     let last = house.all_events(&waiting).await.pop().unwrap();
-    assert_eq!((kind(&last), last.1["code"].as_str()), ("failed", Some("stopped")));
+    assert_eq!(
+        (kind(&last), last.1["code"].as_str()),
+        ("failed", Some("stopped"))
+    );
     let answer = house.get(&format!("/api/traces/{waiting}")).await;
     refused(answer, StatusCode::UNPROCESSABLE_ENTITY, "stopped").await;
     let next = house.accept(&short()).await;
@@ -141,12 +177,19 @@ async fn the_place_in_the_queue_counts_down() {
     let running = house.accept(&long()).await;
     let mut events = house.events(&running, None).await;
     while kind(&events.next().await.expect("an event")) != "token" {}
-    let ids = [house.accept(&short()).await, house.accept(&short()).await, house.accept(&short()).await];
+    let ids = [
+        house.accept(&short()).await,
+        house.accept(&short()).await,
+        house.accept(&short()).await,
+    ];
     tokio::time::sleep(Duration::from_millis(50)).await;
     house.post(&format!("/api/traces/{running}/stop")).await;
     let last = house.all_events(&ids[2]).await;
-    let positions: Vec<_> =
-        last.iter().filter(|event| kind(event) == "queued").map(|(_, event)| event["position"].as_u64().unwrap()).collect();
+    let positions: Vec<_> = last
+        .iter()
+        .filter(|event| kind(event) == "queued")
+        .map(|(_, event)| event["position"].as_u64().unwrap())
+        .collect();
     assert_eq!(positions, [2, 1, 0]);
     house.close().await;
 }

@@ -1,5 +1,10 @@
 //! The real server over real HTTP with the real tiny model: in-process on a free port, with a data directory of its own.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod house;
 mod live;

@@ -8,7 +8,9 @@ use tempfile::tempdir;
 use crate::house::{House, accepted, refused};
 
 fn picture() -> Vec<u8> {
-    let rgb: Vec<u8> = (0..56 * 56).flat_map(|k| [(k % 251) as u8, (k / 56) as u8, 90]).collect();
+    let rgb: Vec<u8> = (0..56 * 56)
+        .flat_map(|k| [(k % 251) as u8, (k / 56) as u8, 90])
+        .collect();
     media::encode::png(56, 56, &rgb).expect("a PNG")
 }
 
@@ -26,11 +28,25 @@ async fn an_upload_is_traced_and_served_in_ranges() {
     let form = Form::new()
         .part("a", Part::bytes(png.clone()).file_name("../../dot.exe"))
         .text("request", request.to_string());
-    let response = house.client.post(format!("{}/api/traces", house.url)).multipart(form).send().await.unwrap();
+    let response = house
+        .client
+        .post(format!("{}/api/traces", house.url))
+        .multipart(form)
+        .send()
+        .await
+        .unwrap();
     let id = accepted(response).await;
     let record = house.record(&id).await;
-    let items: Vec<&Value> = record["sources"].as_array().unwrap().iter().map(|source| &source["item"]).collect();
-    let kinds: Vec<_> = items.iter().map(|item| item["kind"].as_str().unwrap()).collect();
+    let items: Vec<&Value> = record["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| &source["item"])
+        .collect();
+    let kinds: Vec<_> = items
+        .iter()
+        .map(|item| item["kind"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["text", "image", "text", "image"]);
     assert_eq!(items[1]["name"], "dot.exe");
     assert_eq!(items[1]["media"], items[3]["media"]);
@@ -40,29 +56,65 @@ async fn an_upload_is_traced_and_served_in_ranges() {
     assert_eq!(whole.status(), StatusCode::OK);
     assert_eq!(whole.headers()["content-type"], "image/png");
     assert_eq!(whole.headers()["x-content-type-options"], "nosniff");
-    assert!(whole.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    assert!(
+        whole.headers()["cache-control"]
+            .to_str()
+            .unwrap()
+            .contains("immutable")
+    );
     assert_eq!(whole.headers()["accept-ranges"], "bytes");
     let etag = whole.headers()["etag"].clone();
     assert_eq!(whole.bytes().await.unwrap(), png);
 
     let url = format!("{}{path}", house.url);
     let ranged = |range: &'static str| house.client.get(&url).header("Range", range).send();
-    for (range, from, to) in [("bytes=0-0", 0, 1), ("bytes=10-19", 10, 20), ("bytes=-5", png.len() - 5, png.len())] {
+    for (range, from, to) in [
+        ("bytes=0-0", 0, 1),
+        ("bytes=10-19", 10, 20),
+        ("bytes=-5", png.len() - 5, png.len()),
+    ] {
         let part = ranged(range).await.unwrap();
         assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT, "{range}");
-        assert_eq!(part.headers()["content-range"], format!("bytes {from}-{}/{}", to - 1, png.len()).as_str());
+        assert_eq!(
+            part.headers()["content-range"],
+            format!("bytes {from}-{}/{}", to - 1, png.len()).as_str()
+        );
         assert_eq!(part.bytes().await.unwrap(), png[from..to], "{range}");
     }
     let beyond = ranged("bytes=99999999-").await.unwrap();
-    assert_eq!(beyond.headers()["content-range"], format!("bytes */{}", png.len()).as_str());
+    assert_eq!(
+        beyond.headers()["content-range"],
+        format!("bytes */{}", png.len()).as_str()
+    );
     refused(beyond, StatusCode::RANGE_NOT_SATISFIABLE, "bad_range").await;
-    let known = house.client.get(&url).header("If-None-Match", etag).send().await.unwrap();
+    let known = house
+        .client
+        .get(&url)
+        .header("If-None-Match", etag)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
 
-    for hash in ["0123456789abcdef0123456789abcdef", "..%2f..%2fomnitrace.sqlite", "x"] {
-        refused(house.get(&format!("/media/{hash}")).await, StatusCode::NOT_FOUND, "unknown_media").await;
+    for hash in [
+        "0123456789abcdef0123456789abcdef",
+        "..%2f..%2fomnitrace.sqlite",
+        "x",
+    ] {
+        refused(
+            house.get(&format!("/media/{hash}")).await,
+            StatusCode::NOT_FOUND,
+            "unknown_media",
+        )
+        .await;
     }
-    assert_eq!(std::fs::read_dir(data.path().join("incoming")).unwrap().count(), 0, "nothing half-read is left");
+    assert_eq!(
+        std::fs::read_dir(data.path().join("incoming"))
+            .unwrap()
+            .count(),
+        0,
+        "nothing half-read is left"
+    );
     house.close().await;
 }
 
@@ -73,12 +125,28 @@ async fn damaged_media_fail_the_trace_with_a_sentence() {
     let mut png = picture();
     png.truncate(png.len() / 2);
     let request = json!({"question": [{"image": "a"}]});
-    let form = Form::new().text("request", request.to_string()).part("a", Part::bytes(png).file_name("half.png"));
-    let response = house.client.post(format!("{}/api/traces", house.url)).multipart(form).send().await.unwrap();
+    let form = Form::new()
+        .text("request", request.to_string())
+        .part("a", Part::bytes(png).file_name("half.png"));
+    let response = house
+        .client
+        .post(format!("{}/api/traces", house.url))
+        .multipart(form)
+        .send()
+        .await
+        .unwrap();
     let id = accepted(response).await;
     let last = house.all_events(&id).await.pop().unwrap().1;
-    assert_eq!((last["type"].as_str(), last["code"].as_str()), (Some("failed"), Some("media")));
-    let message = refused(house.get(&format!("/api/traces/{id}")).await, StatusCode::UNPROCESSABLE_ENTITY, "media").await;
+    assert_eq!(
+        (last["type"].as_str(), last["code"].as_str()),
+        (Some("failed"), Some("media"))
+    );
+    let message = refused(
+        house.get(&format!("/api/traces/{id}")).await,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "media",
+    )
+    .await;
     assert!(message.contains("half.png"), "{message}");
     house.close().await;
 }
@@ -88,16 +156,35 @@ async fn a_surprise_is_a_fresh_sample_and_a_seed_repeats_it() {
     let data = tempdir().unwrap();
     let house = House::open(&data).await;
     let path = format!("/api/examples/audio-qa?seed={}", u64::MAX);
-    let (a, b) = (accepted(house.post(&path).await).await, accepted(house.post(&path).await).await);
+    let (a, b) = (
+        accepted(house.post(&path).await).await,
+        accepted(house.post(&path).await).await,
+    );
     assert_ne!(a, b);
     let mut records = [house.record(&a).await, house.record(&b).await];
-    assert_eq!(records[0]["sources"].as_array().unwrap().iter().filter(|s| s["item"]["kind"] == "audio").count(), 1);
+    assert_eq!(
+        records[0]["sources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|s| s["item"]["kind"] == "audio")
+            .count(),
+        1
+    );
     for record in &mut records {
         record["id"] = Value::Null;
         record["receipt"]["created_unix_secs"] = Value::Null;
         record["receipt"]["stage_secs"] = Value::Null;
     }
-    assert_eq!(records[0], records[1], "input, weights and settings decide the record, nothing else");
-    refused(house.post("/api/examples/tea").await, StatusCode::NOT_FOUND, "unknown_task").await;
+    assert_eq!(
+        records[0], records[1],
+        "input, weights and settings decide the record, nothing else"
+    );
+    refused(
+        house.post("/api/examples/tea").await,
+        StatusCode::NOT_FOUND,
+        "unknown_task",
+    )
+    .await;
     house.close().await;
 }

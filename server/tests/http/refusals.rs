@@ -10,11 +10,24 @@ use crate::house::{House, config, refused, short};
 
 async fn post(house: &House, kind: &str, body: impl Into<Body>) -> Response {
     let url = format!("{}/api/traces", house.url);
-    house.client.post(url).header("Content-Type", kind).body(body).send().await.unwrap()
+    house
+        .client
+        .post(url)
+        .header("Content-Type", kind)
+        .body(body)
+        .send()
+        .await
+        .unwrap()
 }
 
 async fn form(house: &House, form: Form) -> Response {
-    house.client.post(format!("{}/api/traces", house.url)).multipart(form).send().await.unwrap()
+    house
+        .client
+        .post(format!("{}/api/traces", house.url))
+        .multipart(form)
+        .send()
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,14 +35,54 @@ async fn bad_requests_are_named() {
     let data = tempdir().unwrap();
     let house = House::open(&data).await;
     let bad = StatusCode::BAD_REQUEST;
-    refused(post(&house, "application/json", "{").await, bad, "bad_request").await;
-    refused(post(&house, "application/json", "[]").await, bad, "bad_request").await;
-    refused(post(&house, "application/json", "{}").await, bad, "bad_request").await;
-    refused(post(&house, "text/plain", "hello").await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_content_type").await;
-    refused(post(&house, "multipart/form-data", "x").await, bad, "bad_request").await;
-    refused(post(&house, "multipart/form-data; boundary=b", "--b\r\nno").await, bad, "bad_request").await;
-    refused(post(&house, "multipart/form-data; boundary=b", "--b--\r\n").await, bad, "bad_request").await;
-    refused(house.send(&json!({"question": [{"image": "a.png"}]})).await, bad, "missing_part").await;
+    refused(
+        post(&house, "application/json", "{").await,
+        bad,
+        "bad_request",
+    )
+    .await;
+    refused(
+        post(&house, "application/json", "[]").await,
+        bad,
+        "bad_request",
+    )
+    .await;
+    refused(
+        post(&house, "application/json", "{}").await,
+        bad,
+        "bad_request",
+    )
+    .await;
+    refused(
+        post(&house, "text/plain", "hello").await,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "wrong_content_type",
+    )
+    .await;
+    refused(
+        post(&house, "multipart/form-data", "x").await,
+        bad,
+        "bad_request",
+    )
+    .await;
+    refused(
+        post(&house, "multipart/form-data; boundary=b", "--b\r\nno").await,
+        bad,
+        "bad_request",
+    )
+    .await;
+    refused(
+        post(&house, "multipart/form-data; boundary=b", "--b--\r\n").await,
+        bad,
+        "bad_request",
+    )
+    .await;
+    refused(
+        house.send(&json!({"question": [{"image": "a.png"}]})).await,
+        bad,
+        "missing_part",
+    )
+    .await;
 
     let mut unknown_model = short();
     unknown_model["options"]["model"] = json!("gpt");
@@ -37,21 +90,50 @@ async fn bad_requests_are_named() {
     assert!(message.contains("gpt"));
     let mut unknown_option = short();
     unknown_option["options"]["temprature"] = json!(1);
-    assert!(refused(house.send(&unknown_option).await, bad, "bad_request").await.contains("temprature"));
+    assert!(
+        refused(house.send(&unknown_option).await, bad, "bad_request")
+            .await
+            .contains("temprature")
+    );
     let mut too_long = short();
     too_long["options"]["max_new_tokens"] = json!(1_000_000);
     refused(house.send(&too_long).await, bad, "bad_request").await;
 
     let request = json!({"question": [{"image": "a"}]}).to_string();
-    refused(form(&house, Form::new().text("request", request.clone())).await, bad, "missing_part").await;
-    refused(form(&house, Form::new().part("a", Part::bytes(vec![1]))).await, bad, "bad_request").await;
-    let twice = Form::new().part("a", Part::bytes(vec![1])).part("a", Part::bytes(vec![2]));
+    refused(
+        form(&house, Form::new().text("request", request.clone())).await,
+        bad,
+        "missing_part",
+    )
+    .await;
+    refused(
+        form(&house, Form::new().part("a", Part::bytes(vec![1]))).await,
+        bad,
+        "bad_request",
+    )
+    .await;
+    let twice = Form::new()
+        .part("a", Part::bytes(vec![1]))
+        .part("a", Part::bytes(vec![2]));
     refused(form(&house, twice).await, bad, "bad_request").await;
-    let no_picture = Form::new().text("request", request).part("a", Part::bytes(&b"<html>"[..]).file_name("a.png"));
-    let message = refused(form(&house, no_picture).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media").await;
+    let no_picture = Form::new()
+        .text("request", request)
+        .part("a", Part::bytes(&b"<html>"[..]).file_name("a.png"));
+    let message = refused(
+        form(&house, no_picture).await,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media",
+    )
+    .await;
     assert!(message.contains("a.png"));
 
-    assert_eq!(std::fs::read_dir(data.path().join("incoming")).unwrap().count(), 0, "nothing half-read is left");
+    assert_eq!(
+        std::fs::read_dir(data.path().join("incoming"))
+            .unwrap()
+            .count(),
+        0,
+        "nothing half-read is left"
+    );
     house.close().await;
 }
 
@@ -60,17 +142,48 @@ async fn unknown_addresses_are_json_under_the_api() {
     let data = tempdir().unwrap();
     let house = House::open(&data).await;
     let missing = StatusCode::NOT_FOUND;
-    refused(house.get("/api/traces/nosuchtrace").await, missing, "unknown_trace").await;
-    refused(house.get("/api/traces/nosuchtrace/events").await, missing, "unknown_trace").await;
-    refused(house.post("/api/traces/nosuchtrace/stop").await, missing, "unknown_trace").await;
+    refused(
+        house.get("/api/traces/nosuchtrace").await,
+        missing,
+        "unknown_trace",
+    )
+    .await;
+    refused(
+        house.get("/api/traces/nosuchtrace/events").await,
+        missing,
+        "unknown_trace",
+    )
+    .await;
+    refused(
+        house.post("/api/traces/nosuchtrace/stop").await,
+        missing,
+        "unknown_trace",
+    )
+    .await;
     refused(house.get("/api/nothing").await, missing, "unknown_route").await;
-    refused(house.get("/api/traces/%ff").await, StatusCode::BAD_REQUEST, "bad_request").await;
-    refused(house.get("/api/traces/x/events?after=minus").await, StatusCode::BAD_REQUEST, "bad_request").await;
+    refused(
+        house.get("/api/traces/%ff").await,
+        StatusCode::BAD_REQUEST,
+        "bad_request",
+    )
+    .await;
+    refused(
+        house.get("/api/traces/x/events?after=minus").await,
+        StatusCode::BAD_REQUEST,
+        "bad_request",
+    )
+    .await;
     let wrong = house.get("/api/traces").await;
     assert_eq!(wrong.headers()["allow"], "POST");
     refused(wrong, StatusCode::METHOD_NOT_ALLOWED, "wrong_method").await;
     let url = format!("{}/api/examples/dialogue", house.url);
-    let foreign = house.client.post(url).header("Sec-Fetch-Site", "cross-site").send().await.unwrap();
+    let foreign = house
+        .client
+        .post(url)
+        .header("Sec-Fetch-Site", "cross-site")
+        .send()
+        .await
+        .unwrap();
     refused(foreign, StatusCode::FORBIDDEN, "foreign_site").await;
 
     let models: Value = house.get("/api/models").await.json().await.unwrap();
@@ -92,7 +205,11 @@ async fn too_much_is_refused_before_it_is_kept() {
     let house = House::with(config(data.path().to_owned()), limits).await;
     let large = StatusCode::PAYLOAD_TOO_LARGE;
     let request = json!({"question": [{"audio": "a"}]}).to_string();
-    let with = |bytes: usize| Form::new().text("request", request.clone()).part("a", Part::bytes(vec![0; bytes]));
+    let with = |bytes: usize| {
+        Form::new()
+            .text("request", request.clone())
+            .part("a", Part::bytes(vec![0; bytes]))
+    };
     refused(form(&house, with(1001)).await, large, "too_large").await;
     // By its declared length.
     refused(form(&house, with(30_000)).await, large, "too_large").await;
@@ -100,13 +217,34 @@ async fn too_much_is_refused_before_it_is_kept() {
     let head = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n";
     let chunks = std::iter::once(head.as_bytes().to_vec()).chain((0..3).map(|_| vec![b'x'; 300]));
     let stream = futures_util::stream::iter(chunks.map(Ok::<_, std::io::Error>));
-    let answer = post(&house, "multipart/form-data; boundary=b", Body::wrap_stream(stream)).await;
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "cut off, though small enough");
+    let answer = post(
+        &house,
+        "multipart/form-data; boundary=b",
+        Body::wrap_stream(stream),
+    )
+    .await;
+    assert_eq!(
+        answer.status(),
+        StatusCode::BAD_REQUEST,
+        "cut off, though small enough"
+    );
     let long = json!({"prompt": "x".repeat(2500)});
     refused(house.send(&long).await, large, "too_large").await;
     let many = json!({"question": [{"text": "a"}, {"text": "a"}, {"text": "a"}, {"text": "a"}]});
     refused(house.send(&many).await, large, "too_large").await;
-    assert_eq!(std::fs::read_dir(data.path().join("incoming")).unwrap().count(), 0, "nothing half-read is left");
-    assert_eq!(std::fs::read_dir(data.path().join("media")).unwrap().count(), 0, "nothing refused is kept");
+    assert_eq!(
+        std::fs::read_dir(data.path().join("incoming"))
+            .unwrap()
+            .count(),
+        0,
+        "nothing half-read is left"
+    );
+    assert_eq!(
+        std::fs::read_dir(data.path().join("media"))
+            .unwrap()
+            .count(),
+        0,
+        "nothing refused is kept"
+    );
     house.close().await;
 }

@@ -25,14 +25,23 @@ async fn an_orderly_end_keeps_every_trace() {
     while kind(&stream.next().await.expect("an event")) != "token" {}
     house.close().await;
     let rest: Vec<_> = stream.collect().await;
-    assert!(rest.iter().all(|event| kind(event) == "token" || kind(event) == "chunk"), "no end is invented");
+    assert!(
+        rest.iter()
+            .all(|event| kind(event) == "token" || kind(event) == "chunk"),
+        "no end is invented"
+    );
 
     let house = House::open(&data).await;
     assert_eq!(house.record(&finished).await, before);
     // A viewer who comes late learns that it is done, once.
     let late = house.all_events(&finished).await;
     assert_eq!(late.iter().map(kind).collect::<Vec<_>>(), ["done"]);
-    let again = house.get(&format!("/api/traces/{finished}/events?after={}", late[0].0)).await;
+    let again = house
+        .get(&format!(
+            "/api/traces/{finished}/events?after={}",
+            late[0].0
+        ))
+        .await;
     assert_eq!(again.status(), StatusCode::NO_CONTENT);
     house.record(&running).await;
     house.record(&waiting).await;
@@ -43,7 +52,11 @@ async fn an_orderly_end_keeps_every_trace() {
 async fn one_data_directory_has_one_server() {
     let data = tempdir().unwrap();
     let house = House::open(&data).await;
-    let second = server::serve::start(crate::house::config(data.path().to_owned()), Default::default()).await;
+    let second = server::serve::start(
+        crate::house::config(data.path().to_owned()),
+        Default::default(),
+    )
+    .await;
     let error = second.err().expect("refused").to_string();
     assert!(error.contains("--data"), "{error}");
     house.close().await;
@@ -58,14 +71,32 @@ struct Program {
 impl Program {
     fn start(data: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--no-examples", "--data"]).arg(data);
+        command
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--no-examples",
+                "--data",
+            ])
+            .arg(data);
         for model in models() {
             command.args(["--model", &model]);
         }
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let stdout = child.stdout.take().expect("piped");
-        let line = BufReader::new(stdout).lines().next().expect("a line").expect("UTF-8");
-        let url = line.strip_prefix("Listening on ").expect("an address").to_owned();
+        let line = BufReader::new(stdout)
+            .lines()
+            .next()
+            .expect("a line")
+            .expect("UTF-8");
+        let url = line
+            .strip_prefix("Listening on ")
+            .expect("an address")
+            .to_owned();
         Self { child, url }
     }
 }
@@ -89,7 +120,14 @@ async fn an_accepted_trace_survives_kill_nine() {
     request["options"]["max_new_tokens"] = json!(150);
     let running = accepted(send(&client, &program.url, &request).await).await;
     let waiting = accepted(send(&client, &program.url, &short()).await).await;
-    let mut stream = events(get(&client, &program.url, &format!("/api/traces/{running}/events")).await);
+    let mut stream = events(
+        get(
+            &client,
+            &program.url,
+            &format!("/api/traces/{running}/events"),
+        )
+        .await,
+    );
     let mut seen = None;
     while seen.as_ref().is_none_or(|event| kind(event) != "token") {
         seen = Some(stream.next().await.expect("an event"));
@@ -99,12 +137,17 @@ async fn an_accepted_trace_survives_kill_nine() {
     let program = Program::start(data.path());
     let after = seen.map(|(id, _)| id).expect("a token");
     let path = format!("/api/traces/{running}/events?after={after}");
-    let resumed: Vec<_> = events(get(&client, &program.url, &path).await).collect().await;
+    let resumed: Vec<_> = events(get(&client, &program.url, &path).await)
+        .collect()
+        .await;
     // The second attempt begins at the beginning, under ids that continue.
     assert_eq!(resumed[0].0, 1_000_000);
     assert_eq!(kind(&resumed[0]), "queued");
     assert_eq!(kind(resumed.last().unwrap()), "done");
     assert_eq!(record(&client, &program.url, &finished).await, before);
-    assert_eq!(record(&client, &program.url, &running).await["receipt"]["finish"], "length");
+    assert_eq!(
+        record(&client, &program.url, &running).await["receipt"]["finish"],
+        "length"
+    );
     record(&client, &program.url, &waiting).await;
 }
