@@ -1,12 +1,14 @@
 //! A server to test against, and a client that reads event streams.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use server::config::{Limits, ServeConfig};
+use server::models::{TINY, TINY_MODEL};
 use server::serve;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -25,12 +27,30 @@ pub struct House {
     server: JoinHandle<()>,
 }
 
-/// The model that tests run with: the one inside, or a directory while there is none inside.
+/// The tiny model, and the same weights with an end token that no generation reaches: a test that needs a long answer
+/// gets one, whatever the weights say.
 pub fn models() -> Vec<String> {
-    match std::env::var("OMNITRACE_TEST_MODEL") {
-        Ok(dir) => vec![dir],
-        Err(_) => Vec::new(),
-    }
+    static ENDLESS: OnceLock<TempDir> = OnceLock::new();
+    let dir = ENDLESS.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let endless = dir.path().join("endless");
+        std::fs::create_dir(&endless).expect("a directory");
+        assert!(!TINY_MODEL.is_empty(), "these tests need models/tiny-omni");
+        for (name, bytes) in TINY_MODEL {
+            std::fs::write(endless.join(name), bytes).expect("written");
+        }
+        let generation = json!({"eos_token_id": 1_000_000, "no_repeat_ngram_size": 0});
+        std::fs::write(
+            endless.join("generation_config.json"),
+            generation.to_string(),
+        )
+        .expect("written");
+        dir
+    });
+    vec![
+        TINY.to_owned(),
+        dir.path().join("endless").to_string_lossy().into_owned(),
+    ]
 }
 
 pub fn config(data: PathBuf) -> ServeConfig {
@@ -206,17 +226,16 @@ pub fn short() -> Value {
     json!({
         "prompt": "Summarize the conversation.\n",
         "question": [{"text": "Anna: I bought a red car.\n"}, {"text": "Ben: Nice. I saw a blue bird.\n"}],
-        "options": {"max_new_tokens": 24, "no_repeat_ngram": 0}
+        "options": {"max_new_tokens": 24}
     })
 }
 
-/// A question whose answer takes so long that a test can do something meanwhile: at this temperature the end token is
-/// one among hundreds.
+/// A question whose answer takes so long that a test can do something meanwhile.
 pub fn long() -> Value {
     json!({
         "prompt": "Summarize the conversation.\n",
         "question": [{"text": "Anna: I bought a red car.\n"}],
-        "options": {"max_new_tokens": 1500, "temperature": 10, "seed": 5, "no_repeat_ngram": 0}
+        "options": {"model": "endless", "max_new_tokens": 1500}
     })
 }
 

@@ -1,0 +1,279 @@
+//! `omnitrace world` and `omnitrace trace`, as a person runs them.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+fn omnitrace(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_omnitrace"))
+        .current_dir(dir)
+        .args(args)
+        .output()
+        .expect("the program runs")
+}
+
+fn ok(dir: &Path, args: &[&str]) {
+    let output = omnitrace(dir, args);
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn fails(dir: &Path, args: &[&str]) -> String {
+    let output = omnitrace(dir, args);
+    assert!(!output.status.success(), "{args:?} should fail");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).expect("the file is there")).expect("JSON")
+}
+
+#[test]
+fn every_world_task_is_written_and_traced_in_the_packages_form() {
+    let dir = tempdir().unwrap();
+    let mut samples = Vec::new();
+    for task in world::Task::ALL {
+        ok(
+            dir.path(),
+            &[
+                "world",
+                "--task",
+                task.name(),
+                "--seed",
+                "18446744073709551615",
+                "--out",
+                task.name(),
+            ],
+        );
+        let truth = json_of(&dir.path().join(task.name()).join("truth.json"));
+        assert!(!truth["answer"].as_array().unwrap().is_empty());
+        let mut sample = json_of(&dir.path().join(task.name()).join("sample.json"));
+        for block in sample["question"].as_array_mut().unwrap() {
+            for (kind, name) in block.as_object_mut().unwrap() {
+                if kind != "text" {
+                    *name = format!("{}/{}", task.name(), name.as_str().unwrap()).into();
+                }
+            }
+        }
+        samples.push(sample);
+    }
+    std::fs::write(
+        dir.path().join("all.json"),
+        serde_json::to_vec(&samples).unwrap(),
+    )
+    .unwrap();
+    let args = [
+        "trace",
+        "--questions-path",
+        "all.json",
+        "--output-path",
+        "out.json",
+        "--scores-path",
+        "s.safetensors",
+    ];
+    ok(dir.path(), &args);
+
+    let records = json_of(&dir.path().join("out.json"));
+    let records = records.as_array().unwrap();
+    assert_eq!(records.len(), samples.len());
+    let bytes = std::fs::read(dir.path().join("s.safetensors")).unwrap();
+    let scores = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(scores.len(), 5 * samples.len());
+    for (i, (record, sample)) in records.iter().zip(&samples).enumerate() {
+        for key in [
+            "id",
+            "task",
+            "source_dataset",
+            "modality",
+            "prompt",
+            "question",
+            "answer",
+        ] {
+            assert_eq!(record[key], sample[key], "{i} {key}");
+        }
+        let trace = &record["trace"];
+        assert_eq!(record["response"], trace["response"]);
+        check_attribution(record);
+
+        let shape = |name: &str| {
+            scores
+                .tensor(&format!("{i}.{name}"))
+                .unwrap()
+                .shape()
+                .to_vec()
+        };
+        let (steps, prompt) = (shape("generated_ids")[0], shape("input_ids")[0]);
+        assert_eq!(trace["receipt"]["prompt_tokens"], prompt);
+        for signal in ["attmean", "attraw", "attgrads"] {
+            let tensor = scores.tensor(&format!("{i}.{signal}")).unwrap();
+            assert_eq!(
+                (tensor.dtype(), tensor.shape()),
+                (Dtype::F32, &[steps, prompt][..]),
+                "{i} {signal}"
+            );
+            let values: Vec<f32> = tensor
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            assert!(values.iter().all(|v| v.is_finite() && *v >= 0.0));
+            assert!(values.iter().any(|v| *v > 0.0), "{i} {signal} says nothing");
+        }
+    }
+}
+
+/// Texts, ids and intervals of the package's fields agree with each other and with the full record.
+fn check_attribution(record: &Value) {
+    let trace = &record["trace"];
+    let attribution = &record["attribution"];
+    let chunks = attribution["per_chunk_attribution"].as_array().unwrap();
+    assert_eq!(chunks.len(), trace["chunks"].as_array().unwrap().len());
+    let texts = record["input_text_chunks"].as_array().unwrap();
+    let mut last = -1;
+    for (k, text) in texts.iter().enumerate() {
+        assert_eq!(text["chunk_id"], k);
+        let span = [
+            text["input_id_span"][0].as_i64().unwrap(),
+            text["input_id_span"][1].as_i64().unwrap(),
+        ];
+        assert!(
+            last < span[0] && span[0] <= span[1],
+            "units follow each other: {span:?}"
+        );
+        last = span[1];
+    }
+    for (k, chunk) in chunks.iter().enumerate() {
+        assert_eq!(chunk["chunk_id"], k);
+        assert_eq!(chunk["chunk_text"], attribution["gen_chunks"][k]);
+        for source in chunk["text_sources_curated"].as_array().unwrap() {
+            let cited = source["source_chunk_id"].as_u64().unwrap() as usize;
+            assert_eq!(source["source_text"], texts[cited]["text"]);
+        }
+        let images = record["input_image_chunks"].as_array().unwrap().len() as u64;
+        for source in chunk["image_sources_curated"].as_array().unwrap() {
+            assert!(source["source_chunk_id"].as_u64().unwrap() < images);
+        }
+        for (field, chunks, span) in [
+            ("audio_sources_curated", "input_audio_chunks", "audio_span"),
+            ("video_sources_curated", "input_video_chunks", "video_span"),
+        ] {
+            for interval in chunk[field].as_array().unwrap() {
+                let (start, end) = (interval[0].as_f64().unwrap(), interval[1].as_f64().unwrap());
+                let duration = record[chunks][0][span][1].as_f64().unwrap();
+                assert!(
+                    0.0 <= start && start < end && end <= duration + 1e-6,
+                    "{interval} of {duration}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn flags_rule_and_lines_are_lines() {
+    let dir = tempdir().unwrap();
+    let sample = json!({
+        "id": "x", "prompt": "Summarize the conversation.\n",
+        "question": [{"text": "Anna: I bought a red car.\n"}],
+        "options": {"method": "attmean", "max_new_tokens": 50}
+    });
+    let samples = json!([sample, sample, sample]);
+    std::fs::write(dir.path().join("in.json"), samples.to_string()).unwrap();
+    let args = [
+        "--limit",
+        "2",
+        "--method",
+        "attgrads",
+        "--unit-score",
+        "mean",
+        "--max-new-tokens",
+        "3",
+    ];
+    let io = [
+        "trace",
+        "--questions-path",
+        "in.json",
+        "--output-path",
+        "out.jsonl",
+    ];
+    ok(dir.path(), &[&io[..], &args].concat());
+    let text = std::fs::read_to_string(dir.path().join("out.jsonl")).unwrap();
+    let records: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(records.len(), 2);
+    for record in records {
+        assert_eq!(record["modality"], "image_text");
+        assert_eq!(record["source_dataset"], Value::Null);
+        assert_eq!(record["trace"]["method"]["signal"], "attgrads");
+        assert_eq!(record["trace"]["method"]["unit_score"], "mean");
+        assert!(record["trace"]["tokens"].as_array().unwrap().len() <= 3);
+    }
+}
+
+#[test]
+fn errors_name_the_sample_and_the_file() {
+    let dir = tempdir().unwrap();
+    let write = |name: &str, value: Value| {
+        std::fs::write(dir.path().join(name), value.to_string()).unwrap()
+    };
+    let trace = |name: &str| fails(dir.path(), &["trace", "--questions-path", name]);
+    assert!(trace("none.json").contains("none.json"));
+    write(
+        "missing.json",
+        json!([{"prompt": "p"}, {"id": 7, "question": [{"image": "gone.png"}]}]),
+    );
+    let message = trace("missing.json");
+    assert!(
+        message.contains("sample 1 (id 7)") && message.contains("gone.png"),
+        "{message}"
+    );
+    std::fs::write(dir.path().join("bad.png"), b"\x89PNG\r\n\x1a\nno").unwrap();
+    write("bad.json", json!({"question": [{"image": "bad.png"}]}));
+    let message = trace("bad.json");
+    assert!(
+        message.contains("sample 0") && message.contains("bad.png"),
+        "{message}"
+    );
+    assert!(
+        !dir.path().join("output.json").exists(),
+        "nothing was made, nothing is written"
+    );
+    write("form.json", json!([{"question": [{"film": "x"}]}]));
+    assert!(trace("form.json").contains("Block 1"));
+    let message = fails(
+        dir.path(),
+        &[
+            "trace",
+            "--questions-path",
+            "bad.json",
+            "--output-path",
+            "out.txt",
+        ],
+    );
+    assert!(message.contains(".jsonl"), "{message}");
+    let message = fails(
+        dir.path(),
+        &[
+            "trace",
+            "--questions-path",
+            "bad.json",
+            "--method",
+            "attention",
+        ],
+    );
+    assert!(message.contains("attmean"), "{message}");
+}
