@@ -79,7 +79,7 @@ impl Worker {
             items: self.items(stored.request.items)?,
             options,
         };
-        let mut clock = StageClock::default();
+        let mut clock = StageClock::start();
         let mut observe = |event: TraceEvent| {
             clock.note(&event);
             // The engine may report its own end; the stored record is what counts here.
@@ -171,39 +171,99 @@ impl Worker {
     }
 }
 
-/// Wall time per stage, from the engine's progress reports.
-#[derive(Default)]
+/// Wall time per stage. The engine reports what is done, not what begins: a stage begins where the one before it ended.
 struct StageClock {
-    current: Option<(Stage, Instant)>,
+    current: Stage,
+    begun: Instant,
     done: Vec<(Stage, f64)>,
 }
 
 impl StageClock {
-    fn note(&mut self, event: &TraceEvent) {
-        let stage = match event {
-            TraceEvent::Progress { stage, .. } => *stage,
-            TraceEvent::Token { .. } => Stage::Generate,
-            _ => return,
-        };
-        if self.current.is_none_or(|(current, _)| current != stage) {
-            self.close();
-            self.current = Some((stage, Instant::now()));
+    fn start() -> Self {
+        Self {
+            current: Stage::Decode,
+            begun: Instant::now(),
+            done: Vec::new(),
         }
     }
 
-    fn close(&mut self) {
-        let Some((stage, begun)) = self.current.take() else {
-            return;
-        };
-        let secs = begun.elapsed().as_secs_f64();
-        match self.done.iter_mut().find(|(known, _)| *known == stage) {
-            Some((_, total)) => *total += secs,
-            None => self.done.push((stage, secs)),
+    fn note(&mut self, event: &TraceEvent) {
+        match event {
+            TraceEvent::Progress { stage, done, total } => {
+                self.enter(*stage);
+                if done == total {
+                    self.enter(following(*stage));
+                }
+            }
+            TraceEvent::Token { .. } => self.enter(Stage::Generate),
+            _ => {}
         }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        if stage == self.current {
+            return;
+        }
+        let secs = self.begun.elapsed().as_secs_f64();
+        match self
+            .done
+            .iter_mut()
+            .find(|(known, _)| *known == self.current)
+        {
+            Some((_, total)) => *total += secs,
+            None => self.done.push((self.current, secs)),
+        }
+        self.current = stage;
+        self.begun = Instant::now();
     }
 
     fn finish(mut self) -> Vec<(Stage, f64)> {
-        self.close();
         self.done
+            .push((self.current, self.begun.elapsed().as_secs_f64()));
+        self.done
+    }
+}
+
+/// The stage after a stage; generation is the last.
+fn following(stage: Stage) -> Stage {
+    match stage {
+        Stage::Decode => Stage::Encode,
+        Stage::Encode => Stage::Prefill,
+        Stage::Prefill | Stage::Generate => Stage::Generate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_is_timed_once_in_order() {
+        let mut clock = StageClock::start();
+        let progress = |stage, done, total| TraceEvent::Progress { stage, done, total };
+        for event in [
+            progress(Stage::Decode, 1, 2),
+            progress(Stage::Decode, 2, 2),
+            progress(Stage::Encode, 1, 1),
+            progress(Stage::Prefill, 1, 2),
+            progress(Stage::Prefill, 2, 2),
+            progress(Stage::Generate, 0, 9),
+            TraceEvent::Token {
+                index: 0,
+                text: "a".into(),
+            },
+        ] {
+            clock.note(&event);
+        }
+        let stages: Vec<Stage> = clock.finish().into_iter().map(|(stage, _)| stage).collect();
+        assert_eq!(
+            stages,
+            [
+                Stage::Decode,
+                Stage::Encode,
+                Stage::Prefill,
+                Stage::Generate
+            ]
+        );
     }
 }
