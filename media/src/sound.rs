@@ -69,13 +69,17 @@ fn built_in(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaErr
 }
 
 fn decode(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError> {
-    let mut lead_secs = 0.0;
+    let (mut lead_secs, mut declared_secs) = (0.0, f64::INFINITY);
     if matches!(kind, Kind::Mp4 | Kind::Mov | Kind::M4a) {
         // Our own reading of the index comes first: it refuses tables that are larger than the file.
         let track = mp4::read_track(bytes, b"soun", limits_for_blocks(limits).as_ref())?
             .ok_or(MediaError::Empty)?;
         limits.check_secs(track.duration_ticks as f64 / f64::from(track.timescale))?;
         lead_secs = track.skipped_ticks as f64 / f64::from(track.timescale);
+        if track.duration_ticks > track.skipped_ticks {
+            let ticks = track.duration_ticks - track.skipped_ticks;
+            declared_secs = ticks as f64 / f64::from(track.timescale);
+        }
     }
     let bytes = if kind == Kind::Wav {
         wav::settle_sizes(bytes)?
@@ -124,6 +128,11 @@ fn decode(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError
     check_complete(kind, claimed, sound.samples.len() as u64)?;
     let lead = (lead_secs * f64::from(sound.rate_hz)).round() as usize;
     sound.samples.drain(..lead.min(sound.samples.len()));
+    // The last AAC block is filled up with silence; the table says how much of it is sound. (A float
+    // that is too large for usize becomes its maximum.)
+    sound
+        .samples
+        .truncate((declared_secs * f64::from(sound.rate_hz)).round() as usize);
     if sound.samples.is_empty() {
         Err(MediaError::Empty)
     } else {
