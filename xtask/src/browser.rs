@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use crate::shell::{self, Cargo};
 
-/// Builds the server as the unit tests built it (same profile, so nothing is compiled twice) and drives it.
+/// Builds what the unit step builds (its tests drive the same binary, so nothing is compiled twice) and drives it.
 pub fn test() -> Result<()> {
-    Cargo::new("build", "the server")
-        .args(["--profile", "checks", "-p", "server"])
+    Cargo::new("test", "the server")
+        .args(["--profile", "checks", "--no-run"])
         .run()?;
     let chromium =
         which("chromium").context("chromium is not on PATH; apt-get install chromium")?;
