@@ -1,5 +1,5 @@
 //! Every dependency's licence against `[licenses].allow` of deny.toml, the file that `cargo deny` reads too.
-//! Here because `cargo install cargo-deny` costs a cold machine more minutes than the tests themselves.
+//! Here because installing `cargo deny` means building it from source on every cold machine.
 
 use std::process::Command;
 
