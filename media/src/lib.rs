@@ -6,6 +6,7 @@ mod error;
 mod fence;
 mod ffmpeg;
 mod film;
+mod jpeg;
 mod limits;
 mod mp4;
 mod picture;

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::error::LimitErrorKind;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use crate::{Family, Kind, Limits, MediaError, fence, sniff};
+use crate::{Family, Kind, Limits, MediaError, fence, jpeg, sniff};
 
 /// A picture, as the models see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +83,10 @@ fn open<'a>(
 }
 
 fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture, MediaError> {
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(MediaError::truncated("the JPEG has no end"));
+    if format == ImageFormat::Jpeg
+        && let Some(picture) = jpeg::decode(bytes, limits)?
+    {
+        return Ok(picture);
     }
     let decoder = open(bytes, format, limits)?;
     let max_alloc = limits.max_pixels.saturating_mul(16);
@@ -101,14 +103,6 @@ fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture,
         decoded.into_rgb8().into_raw()
     };
     Ok(Picture { width, height, rgb })
-}
-
-/// Whether an end marker follows the last scan: the decoder would fill a missing rest with grey, without a word.
-///
-/// Neither marker can occur inside coded data, where each 0xFF is followed by a zero.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xFF, marker]);
-    last(0xD9) > last(0xDA)
 }
 
 /// `value` at opacity `alpha` over white, rounded as Pillow's `paste` does.
