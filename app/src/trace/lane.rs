@@ -8,6 +8,7 @@ use leptos::prelude::*;
 
 use super::desk::Desk;
 use super::player::Player;
+use super::unit_mark::UnitMark;
 
 /// A waveform as one path, `bars` bars wide.
 #[component]
@@ -100,7 +101,6 @@ pub fn Lane(
 
 #[component]
 fn Bin(index: u32, unit: Unit, length: f64) -> impl IntoView {
-    let desk = Desk::around();
     let (start, end) = match unit.extent {
         Extent::Time {
             start_secs,
@@ -111,19 +111,8 @@ fn Bin(index: u32, unit: Unit, length: f64) -> impl IntoView {
     };
     let left = (start / length * 100.0).clamp(0.0, 100.0);
     let width = ((end - start) / length * 100.0).clamp(0.0, 100.0 - left);
-    view! {
-        <button
-            type="button"
-            class="bin"
-            class:cited=move || desk.cited(index)
-            id=format!("u-{}", unit.id)
-            data-unit=unit.id.clone()
-            data-lit=move || desk.unit_lit(index)
-            tabindex=move || desk.tab_index(index)
-            aria-label=move || desk.spoken(index)
-            style=format!("left:{left:.3}%;width:{width:.3}%")
-        ></button>
-    }
+    let style = format!("left:{left:.3}%;width:{width:.3}%");
+    view! { <UnitMark index id=unit.id class="bin" style/> }
 }
 
 /// Marks below a time line, at round seconds.

@@ -19,6 +19,7 @@ mod source_sound;
 mod source_text;
 mod source_video;
 mod sources;
+mod unit_mark;
 mod view;
 
 pub use lane::Waveform;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use attribution::record::{Extent, Rect};
 use leptos::prelude::*;
 
-use super::desk::Desk;
 use super::heat::HeatOverlay;
+use super::unit_mark::UnitMark;
 use crate::shown::Prompt;
 
 /// The picture; every unit is a focusable region over it.
@@ -25,7 +25,6 @@ pub fn ImageSource(
     /// As displayed.
     height_px: u32,
 ) -> impl IntoView {
-    let desk = Desk::around();
     let regions = prompt
         .units_of(source)
         .map(|(index, unit)| {
@@ -45,19 +44,7 @@ pub fn ImageSource(
                 (rect.x1 - rect.x0) * 100.0,
                 (rect.y1 - rect.y0) * 100.0
             );
-            view! {
-                <button
-                    type="button"
-                    class="region"
-                    class:cited=move || desk.cited(index)
-                    id=format!("u-{}", unit.id)
-                    data-unit=unit.id.clone()
-                    data-lit=move || desk.unit_lit(index)
-                    tabindex=move || desk.tab_index(index)
-                    aria-label=move || desk.spoken(index)
-                    style=style
-                ></button>
-            }
+            view! { <UnitMark index id=unit.id.clone() class="region" style/> }
         })
         .collect_view();
     let picture = if media.is_empty() {
