@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt};
+use reqwest::multipart::Form;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use server::config::{Limits, ServeConfig};
@@ -109,6 +110,16 @@ impl House {
 
     pub async fn send(&self, request: &Value) -> Response {
         send(&self.client, &self.url, request).await
+    }
+
+    /// Sends a form with files.
+    pub async fn send_form(&self, form: Form) -> Response {
+        self.client
+            .post(format!("{}/api/traces", self.url))
+            .multipart(form)
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// Sends a request that must be accepted; its id.
@@ -248,4 +259,12 @@ pub async fn refused(response: Response, status: StatusCode, code: &str) -> Stri
     let message = body["message"].as_str().expect("a message");
     assert!(message.contains(' ') && message.ends_with('.'), "{message}");
     message.to_owned()
+}
+
+/// Nothing half-read may be left once an upload has been answered.
+pub fn no_incoming(data: &TempDir) {
+    let left = std::fs::read_dir(data.path().join("incoming"))
+        .expect("the directory of uploads")
+        .count();
+    assert_eq!(left, 0, "nothing half-read is left");
 }

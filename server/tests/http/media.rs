@@ -5,7 +5,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::house::{House, accepted, refused};
+use crate::house::{House, accepted, no_incoming, refused};
 
 fn picture() -> Vec<u8> {
     let rgb: Vec<u8> = (0..56 * 56)
@@ -28,14 +28,7 @@ async fn an_upload_is_traced_and_served_in_ranges() {
     let form = Form::new()
         .part("a", Part::bytes(png.clone()).file_name("../../dot.exe"))
         .text("request", request.to_string());
-    let response = house
-        .client
-        .post(format!("{}/api/traces", house.url))
-        .multipart(form)
-        .send()
-        .await
-        .unwrap();
-    let id = accepted(response).await;
+    let id = accepted(house.send_form(form).await).await;
     let record = house.record(&id).await;
     let items: Vec<&Value> = record["sources"]
         .as_array()
@@ -108,13 +101,7 @@ async fn an_upload_is_traced_and_served_in_ranges() {
         )
         .await;
     }
-    assert_eq!(
-        std::fs::read_dir(data.path().join("incoming"))
-            .unwrap()
-            .count(),
-        0,
-        "nothing half-read is left"
-    );
+    no_incoming(&data);
     house.close().await;
 }
 
@@ -128,14 +115,7 @@ async fn damaged_media_fail_the_trace_with_a_sentence() {
     let form = Form::new()
         .text("request", request.to_string())
         .part("a", Part::bytes(png).file_name("half.png"));
-    let response = house
-        .client
-        .post(format!("{}/api/traces", house.url))
-        .multipart(form)
-        .send()
-        .await
-        .unwrap();
-    let id = accepted(response).await;
+    let id = accepted(house.send_form(form).await).await;
     let last = house.all_events(&id).await.pop().unwrap().1;
     assert_eq!(
         (last["type"].as_str(), last["code"].as_str()),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use server::config::Limits;
 use tempfile::tempdir;
 
-use crate::house::{House, config, refused, short};
+use crate::house::{House, config, no_incoming, refused, short};
 
 async fn post(house: &House, kind: &str, body: impl Into<Body>) -> Response {
     let url = format!("{}/api/traces", house.url);
@@ -15,16 +15,6 @@ async fn post(house: &House, kind: &str, body: impl Into<Body>) -> Response {
         .post(url)
         .header("Content-Type", kind)
         .body(body)
-        .send()
-        .await
-        .unwrap()
-}
-
-async fn form(house: &House, form: Form) -> Response {
-    house
-        .client
-        .post(format!("{}/api/traces", house.url))
-        .multipart(form)
         .send()
         .await
         .unwrap()
@@ -101,13 +91,17 @@ async fn bad_requests_are_named() {
 
     let request = json!({"question": [{"image": "a"}]}).to_string();
     refused(
-        form(&house, Form::new().text("request", request.clone())).await,
+        house
+            .send_form(Form::new().text("request", request.clone()))
+            .await,
         bad,
         "missing_part",
     )
     .await;
     refused(
-        form(&house, Form::new().part("a", Part::bytes(vec![1]))).await,
+        house
+            .send_form(Form::new().part("a", Part::bytes(vec![1])))
+            .await,
         bad,
         "bad_request",
     )
@@ -115,25 +109,19 @@ async fn bad_requests_are_named() {
     let twice = Form::new()
         .part("a", Part::bytes(vec![1]))
         .part("a", Part::bytes(vec![2]));
-    refused(form(&house, twice).await, bad, "bad_request").await;
+    refused(house.send_form(twice).await, bad, "bad_request").await;
     let no_picture = Form::new()
         .text("request", request)
         .part("a", Part::bytes(&b"<html>"[..]).file_name("a.png"));
     let message = refused(
-        form(&house, no_picture).await,
+        house.send_form(no_picture).await,
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media",
     )
     .await;
     assert!(message.contains("a.png"));
 
-    assert_eq!(
-        std::fs::read_dir(data.path().join("incoming"))
-            .unwrap()
-            .count(),
-        0,
-        "nothing half-read is left"
-    );
+    no_incoming(&data);
     house.close().await;
 }
 
@@ -210,9 +198,9 @@ async fn too_much_is_refused_before_it_is_kept() {
             .text("request", request.clone())
             .part("a", Part::bytes(vec![0; bytes]))
     };
-    refused(form(&house, with(1001)).await, large, "too_large").await;
+    refused(house.send_form(with(1001)).await, large, "too_large").await;
     // By its declared length.
-    refused(form(&house, with(30_000)).await, large, "too_large").await;
+    refused(house.send_form(with(30_000)).await, large, "too_large").await;
     // Without one.
     let head = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n";
     let chunks = std::iter::once(head.as_bytes().to_vec()).chain((0..3).map(|_| vec![b'x'; 300]));
@@ -232,13 +220,7 @@ async fn too_much_is_refused_before_it_is_kept() {
     refused(house.send(&long).await, large, "too_large").await;
     let many = json!({"question": [{"text": "a"}, {"text": "a"}, {"text": "a"}, {"text": "a"}]});
     refused(house.send(&many).await, large, "too_large").await;
-    assert_eq!(
-        std::fs::read_dir(data.path().join("incoming"))
-            .unwrap()
-            .count(),
-        0,
-        "nothing half-read is left"
-    );
+    no_incoming(&data);
     assert_eq!(
         std::fs::read_dir(data.path().join("media"))
             .unwrap()
