@@ -145,6 +145,15 @@ impl Store {
         Ok(())
     }
 
+    /// Notes that a running trace was asked to stop: after a crash it is not begun again.
+    pub fn note_stop(&self, id: &str) -> Result<(), ServerError> {
+        self.lock().execute(
+            "UPDATE traces SET error_code = 'stopped' WHERE id = ?1 AND state = 'running'",
+            [id],
+        )?;
+        Ok(())
+    }
+
     /// Puts a trace back that was interrupted by an orderly shutdown: not its fault.
     pub fn put_back(&self, id: &str) -> Result<(), ServerError> {
         self.lock().execute(
@@ -178,9 +187,16 @@ impl Store {
         Ok(())
     }
 
-    /// After a start: gives up traces that were interrupted too often, and returns the rest in order of acceptance.
+    /// After a start: gives up traces that were asked to stop or interrupted too often, and returns the rest in order of
+    /// acceptance.
     pub fn recover(&self) -> Result<Vec<Pending>, ServerError> {
         let database = self.lock();
+        database.execute(
+            "UPDATE traces SET state = 'failed', last_event = attempts * ?1,
+                 error_message = 'This trace was stopped, and the server was interrupted before it could keep the answer so far.'
+             WHERE state = 'running' AND error_code = 'stopped'",
+            params![crate::live::ATTEMPT_STRIDE],
+        )?;
         database.execute(
             "UPDATE traces SET state = 'failed', error_code = 'interrupted',
                  error_message = 'The server was interrupted ' || attempts || ' times while making this trace, '
@@ -319,7 +335,11 @@ mod tests {
                 store.accept(&new("waiting"))?;
                 store.accept(&new("running"))?;
                 store.accept(&new("done"))?;
+                store.accept(&new("stopped"))?;
                 store.begin("running")?;
+                store.begin("stopped")?;
+                store.note_stop("stopped")?;
+                store.note_stop("waiting")?;
                 store.begin("done")?;
                 store.finish("done", "{}", 7)
             })
@@ -338,6 +358,8 @@ mod tests {
         assert_eq!(store.recover().expect("recover").len(), 1);
         let failed = store.load("running").expect("load").expect("there");
         assert!(matches!(failed.state, State::Failed { ref code, .. } if code == "interrupted"));
+        let stopped = store.load("stopped").expect("load").expect("there");
+        assert!(matches!(stopped.state, State::Failed { ref code, .. } if code == "stopped"));
         let done = store.load("done").expect("load").expect("there");
         assert_eq!((done.state, done.last_event), (State::Finished, 7));
         assert_eq!(

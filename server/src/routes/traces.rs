@@ -189,6 +189,8 @@ pub async fn stop(
     match state.jobs.find(&id) {
         Some((live, Place::Running)) => {
             live.stop();
+            let store = state.store.clone();
+            blocking(move || Ok(store.note_stop(&id)?)).await?;
             Ok(answer("stopping"))
         }
         Some((_, Place::Queued(_))) => Err(ApiError::new(
