@@ -11,7 +11,7 @@ use crate::shell::{self, Cargo};
 
 /// Makes target/site whole and new.
 pub fn build() -> Result<()> {
-    shell::say("building the page (wasm); the first time takes about 4 minutes on 2 cores");
+    shell::say("building the page (wasm); the first time takes about 2 minutes on 2 cores");
     Cargo::new("build", "the page")
         .args(["-p", "frontend", "--target", "wasm32-unknown-unknown"])
         .args(["--profile", "wasm-release", "--target-dir", "target/wasm"])

@@ -23,23 +23,23 @@ const STEPS: [Step; 8] = [
     ("fmt", "format (seconds)", fmt),
     (
         "site",
-        "the page's files as wasm (about 4 minutes cold)",
+        "the page's files as wasm (about 2 minutes cold)",
         site::build,
     ),
-    ("clippy", "lints, native (about 6 minutes cold)", clippy),
+    ("clippy", "lints, native (about 5 minutes cold)", clippy),
     (
         "clippy-wasm",
-        "lints, wasm32 (about 2 minutes cold)",
+        "lints, wasm32 (about 5 minutes cold)",
         clippy_wasm,
     ),
     (
         "unit",
-        "unit, property, parity and HTTP tests (about 15 minutes cold)",
+        "unit, property, parity and HTTP tests (about 13 minutes cold)",
         unit,
     ),
     (
         "browser",
-        "browser tests on the real server, with and without JavaScript (about 5 minutes)",
+        "browser tests on the real server, with and without JavaScript (about 1 minute)",
         browser::test,
     ),
 ];
@@ -56,7 +56,7 @@ pub fn run(only: &[String]) -> Result<()> {
         );
     }
     shell::say(
-        "cargo xtask test: every check; about 35 minutes on 2 cores from a clean clone, a few when warm",
+        "cargo xtask test: every check; about half an hour on 2 cores from a clean clone, a few minutes when warm",
     );
     provision::for_tests()?;
     let chosen: Vec<&Step> = STEPS
