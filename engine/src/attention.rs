@@ -45,6 +45,11 @@ impl KvCache {
         Ok(())
     }
 
+    /// Forgets everything after `len` positions.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Positions held.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -68,10 +73,12 @@ pub(crate) struct BlockAttention {
 /// Attention of `queries` `[heads, rows, dim]`, which stand at positions `first..first + rows`, over the cache.
 ///
 /// Query heads of one key head are stacked as rows, so that keys and values are never repeated.
+/// `order`: 0, 1, 2 ... for at least as many positions, on the device, where the mask is made of it.
 pub(crate) fn attend_block(
     queries: &Tensor,
     cache: &KvCache,
     first: usize,
+    order: &Tensor,
 ) -> Result<BlockAttention> {
     let (heads, rows, dim) = queries.dims3()?;
     let kv_heads = cache.keys.dim(0)?;
@@ -85,7 +92,7 @@ pub(crate) fn attend_block(
     } else {
         let masked = scores
             .reshape((heads, rows, keys))?
-            .broadcast_add(&causal_mask(rows, first, queries.device())?)?;
+            .broadcast_add(&causal_mask(rows, first, order)?)?;
         softmax_last_dim(&masked)?.reshape((kv_heads, heads / kv_heads * rows, keys))?
     };
     let context = probabilities
@@ -103,14 +110,12 @@ pub(crate) fn attend_block(
     })
 }
 
-/// `[rows, first + rows]`: 0 where a query may look, else minus infinity.
-fn causal_mask(rows: usize, first: usize, device: &Device) -> Result<Tensor> {
-    let keys = first + rows;
-    let mut mask = vec![0f32; rows * keys];
-    for row in 0..rows {
-        mask[row * keys + first + row + 1..(row + 1) * keys].fill(f32::NEG_INFINITY);
-    }
-    Tensor::from_vec(mask, (rows, keys), device)
+/// `[rows, first + rows]`: 0 where a query may look, else so little that its share is exactly 0.
+fn causal_mask(rows: usize, first: usize, order: &Tensor) -> Result<Tensor> {
+    let keys = order.narrow(0, 0, first + rows)?.unsqueeze(0)?;
+    let queries = order.narrow(0, first, rows)?.unsqueeze(1)?;
+    let seen = keys.broadcast_le(&queries)?.to_dtype(DType::F32)?;
+    (seen - 1.0)? * 1e30
 }
 
 /// Full attention within consecutive segments of `lengths` rows; all tensors `[heads, rows, dim]`, contiguous.

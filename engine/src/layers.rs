@@ -1,53 +1,136 @@
 //! The small blocks that every model family is made of: linear maps, norms and their backward forms.
 //! Weights keep the checkpoint's shape, which stands beside each field.
 
-use candle_core::{DType, Result, Tensor};
-use candle_nn::VarBuilder;
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use crate::cpu::matrix::Matrix;
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
     /// `[out, in]`
-    weight: Tensor,
+    weight: Weight,
     /// `[out]`
     bias: Option<Tensor>,
 }
 
+/// On the CPU weights stay as the checkpoint stores them and are widened while they are multiplied.
+#[derive(Debug, Clone)]
+enum Weight {
+    Cpu(Arc<Matrix>),
+    Device(Tensor),
+}
+
+/// What activations are computed in: f32 on the CPU, whatever its weights; the weights' type elsewhere.
+pub(crate) fn compute_dtype(vb: &VarBuilder) -> DType {
+    if vb.device().is_cpu() {
+        DType::F32
+    } else {
+        vb.dtype()
+    }
+}
+
+/// A small parameter (norm, bias, convolution), in the type of the activations.
+pub(crate) fn parameter<S: Into<Shape>>(vb: &VarBuilder, shape: S, name: &str) -> Result<Tensor> {
+    vb.get_with_hints_dtype(shape, name, Init::Const(0.0), compute_dtype(vb))
+}
+
 impl Linear {
     pub(crate) fn load(vb: &VarBuilder, input: usize, output: usize, bias: bool) -> Result<Self> {
+        let bias = if bias {
+            Some(parameter(vb, output, "bias")?)
+        } else {
+            None
+        };
         Ok(Self {
-            weight: vb.get((output, input), "weight")?,
-            bias: if bias {
-                Some(vb.get(output, "bias")?)
-            } else {
-                None
-            },
+            bias,
+            ..Self::from_weight(vb.get((output, input), "weight")?)?
         })
     }
 
     /// From a weight `[out, in]` that is shared or reshaped.
-    pub(crate) fn from_weight(weight: Tensor) -> Self {
-        Self { weight, bias: None }
+    pub(crate) fn from_weight(weight: Tensor) -> Result<Self> {
+        let weight = if weight.device().is_cpu() {
+            Weight::Cpu(Arc::new(Matrix::from_tensor(weight)?))
+        } else {
+            Weight::Device(weight)
+        };
+        Ok(Self { weight, bias: None })
+    }
+
+    /// Bytes that one product with a vector reads.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.weight {
+            Weight::Cpu(matrix) => matrix.bytes(),
+            Weight::Device(weight) => weight.elem_count() * weight.dtype().size_in_bytes(),
+        }
+    }
+
+    /// The type of the rows that it reads.
+    pub(crate) fn dtype(&self) -> DType {
+        match &self.weight {
+            Weight::Cpu(_) => DType::F32,
+            Weight::Device(weight) => weight.dtype(),
+        }
     }
 
     /// `[rows, in]` -> `[rows, out]`
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.matmul(&self.weight.t()?)?;
+        let y = match &self.weight {
+            Weight::Cpu(matrix) => {
+                let rows = x.dim(0)?;
+                let mut out = vec![0f32; rows * matrix.outputs()];
+                with_floats(x, |x| matrix.times_rows(x, None, &mut out))?;
+                Tensor::from_vec(out, (rows, matrix.outputs()), x.device())?
+            }
+            Weight::Device(weight) => x.matmul(&weight.t()?)?,
+        };
         match &self.bias {
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
     }
 
-    /// Gradient at the output `[rows, out]` -> gradient at the input `[rows, in]`.
+    /// Gradient at the output `[1, out]` -> gradient at the input `[1, in]`.
     pub(crate) fn backward(&self, grad: &Tensor) -> Result<Tensor> {
-        grad.matmul(&self.weight)
+        match &self.weight {
+            Weight::Cpu(matrix) => {
+                let mut out = vec![0f32; matrix.inputs()];
+                with_floats(grad, |grad| matrix.transposed_times_vector(grad, &mut out))?;
+                Tensor::from_vec(out, (1, matrix.inputs()), grad.device())
+            }
+            Weight::Device(weight) => grad.matmul(weight),
+        }
     }
 
     /// Row `index` of the weight: `[1, in]`.
     pub(crate) fn weight_row(&self, index: usize) -> Result<Tensor> {
-        self.weight.narrow(0, index, 1)
+        match &self.weight {
+            Weight::Cpu(matrix) => {
+                let mut row = vec![0f32; matrix.inputs()];
+                matrix.row(index, &mut row);
+                Tensor::from_vec(row, (1, matrix.inputs()), &Device::Cpu)
+            }
+            Weight::Device(weight) => weight.narrow(0, index, 1),
+        }
     }
+}
+
+/// Hands the f32 values of a CPU tensor to `read`.
+fn with_floats(x: &Tensor, read: impl FnOnce(&[f32])) -> Result<()> {
+    let x = x.contiguous()?;
+    let (storage, layout) = x.storage_and_layout();
+    let Storage::Cpu(CpuStorage::F32(values)) = &*storage else {
+        return Err(candle_core::Error::Msg(
+            "rows for the CPU are not f32 in its memory".to_owned(),
+        ));
+    };
+    let start = layout.start_offset();
+    read(&values[start..start + x.elem_count()]);
+    Ok(())
 }
 
 /// Root-mean-square norm.
@@ -61,7 +144,7 @@ pub(crate) struct RmsNorm {
 impl RmsNorm {
     pub(crate) fn load(vb: &VarBuilder, dim: usize, eps: f64) -> Result<Self> {
         Ok(Self {
-            weight: vb.get(dim, "weight")?,
+            weight: parameter(vb, dim, "weight")?,
             eps,
         })
     }
@@ -101,8 +184,8 @@ pub(crate) struct LayerNorm {
 impl LayerNorm {
     pub(crate) fn load(vb: &VarBuilder, dim: usize, eps: f64) -> Result<Self> {
         Ok(Self {
-            weight: vb.get(dim, "weight")?,
-            bias: vb.get(dim, "bias")?,
+            weight: parameter(vb, dim, "weight")?,
+            bias: parameter(vb, dim, "bias")?,
             eps,
         })
     }
@@ -134,6 +217,11 @@ impl SwiGlu {
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let gate = self.gate.forward(x)?.silu()?;
         self.down.forward(&(gate * self.up.forward(x)?)?)
+    }
+
+    /// Bytes that one product with a vector reads.
+    pub(crate) fn bytes(&self) -> usize {
+        self.gate.bytes() + self.up.bytes() + self.down.bytes()
     }
 
     /// Input `x` and gradient at the output, both `[1, dim]`, -> gradient at the input `[1, dim]`.

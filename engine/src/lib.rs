@@ -2,6 +2,8 @@
 //! Knows no async runtime, no socket, and no file system beyond `load`.
 
 mod attention;
+pub mod bench;
+mod cpu;
 mod detokenize;
 mod error;
 mod generate;
@@ -10,6 +12,7 @@ mod layers;
 mod load;
 mod model;
 pub mod pipeline;
+mod precision;
 mod preprocess;
 mod qwen2_5_omni;
 mod request;
@@ -20,4 +23,5 @@ pub use candle_core::Device;
 pub use error::EngineError;
 pub use load::ModelFiles;
 pub use model::Model;
+pub use precision::Precision;
 pub use request::{Item, MediaItem, Outcome, RawScores, TraceOptions, TraceRequest};

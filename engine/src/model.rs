@@ -15,7 +15,7 @@ use crate::preprocess::Rgb;
 use crate::preprocess::mel::Mel;
 use crate::preprocess::patches::Patches;
 use crate::qwen2_5_omni::QwenOmni;
-use crate::signals::StepScores;
+use crate::signals::{StepScores, Wanted};
 
 /// A loaded model.
 #[derive(Debug)]
@@ -119,6 +119,8 @@ pub(crate) trait Session {
     fn signals(&self, chosen: u32) -> Result<StepScores, EngineError>;
     /// Feeds the chosen token; afterwards `logits` are those of the next.
     fn advance(&mut self, chosen: u32) -> Result<(), EngineError>;
+    /// Back to the end of the prompt, computing other signals from there; `logits` stay those of the last step.
+    fn rewind(&mut self, wanted: Wanted);
 }
 
 /// A source, decoded; a film's frames are fitted. Grids inside `item` are filled in by the family.

@@ -3,9 +3,21 @@
 
 use candle_core::{DType, Result, Tensor};
 
+/// Which signals a generation computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// None: what tracing is measured against.
+    Nothing,
+    /// `attmean` and `attraw`; `attgrads` is left empty.
+    Attention,
+    /// All three.
+    Everything,
+}
+
 /// Reads every layer's last row of probabilities while a step runs and keeps one `[context]` sum.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AttentionTap {
+    wanted: Wanted,
     sum_over_layers: Option<Tensor>,
     last_layer: Option<Tensor>,
     /// `[heads, context]` of the layer seen last: what AttGrads needs.
@@ -14,8 +26,21 @@ pub(crate) struct AttentionTap {
 }
 
 impl AttentionTap {
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            sum_over_layers: None,
+            last_layer: None,
+            last_probabilities: None,
+            layers: 0,
+        }
+    }
+
     /// `probabilities`: `[heads, context]`, f32.
     pub(crate) fn observe(&mut self, probabilities: &Tensor) -> Result<()> {
+        if self.wanted == Wanted::Nothing {
+            return Ok(());
+        }
         let over_heads = probabilities.mean(0)?;
         self.sum_over_layers = Some(match self.sum_over_layers.take() {
             Some(sum) => (sum + &over_heads)?,

@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 
 use super::config::AudioConfig;
 use crate::attention::attend_segments;
-use crate::layers::{LayerNorm, Linear, split_heads};
+use crate::layers::{LayerNorm, Linear, parameter, split_heads};
 use crate::preprocess::mel::Mel;
 
 /// PyTorch's default.
@@ -145,8 +145,8 @@ fn sinusoids(length: usize, dim: usize, like: &Tensor) -> Result<Tensor> {
 impl Convolution {
     fn load(vb: &VarBuilder, input: usize, output: usize, stride: usize) -> Result<Self> {
         Ok(Self {
-            weight: vb.get((output, input, 3), "weight")?,
-            bias: vb.get(output, "bias")?.reshape((1, output, 1))?,
+            weight: parameter(vb, (output, input, 3), "weight")?,
+            bias: parameter(vb, output, "bias")?.reshape((1, output, 1))?,
             stride,
         })
     }

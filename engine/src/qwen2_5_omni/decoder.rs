@@ -1,288 +1,341 @@
-//! The language model of the Thinker: prefill in query blocks, then one token a step, with signal taps.
-//! In: embeddings and TMRoPE positions. Out: logits of the last position, and the state that signals are read from.
-//!
-//! Reference: transformers 5.23.0 `models/qwen2_5_omni/modeling_qwen2_5_omni.py`, `Qwen2_5OmniThinkerTextModel`.
+//! The language model of the Thinker on either kind of device, and the generation that runs on it.
+//! In: embeddings and TMRoPE positions. Out: a [`Session`] with logits and signals.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::ThinkerConfig;
+use super::decoder_device::{DeviceDecoder, DeviceState, StepOutput};
 use super::rope::{Position, TimeHeightWidthRope};
-use crate::attention::{KvCache, QUERY_BLOCK, attend_block};
-use crate::layers::{Linear, RmsNorm, SwiGlu, rotate, split_heads};
-use crate::signals::{AttentionTap, StepScores, attgrads};
+use crate::EngineError;
+use crate::cpu::{CpuDecoder, CpuState, DecoderShape, RotaryTables, floats};
+use crate::model::Session;
+use crate::signals::{StepScores, Wanted};
 
 /// The language model.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    /// `[vocabulary, hidden]`
-    embedding: Tensor,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
-    /// `[vocabulary, hidden]`
-    head: Linear,
+    body: Body,
     rope: TimeHeightWidthRope,
-    kv_heads: usize,
-    head_dim: usize,
 }
 
 #[derive(Debug)]
-struct Layer {
-    input_norm: RmsNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    post_norm: RmsNorm,
-    feed_forward: SwiGlu,
-    heads: usize,
-    kv_heads: usize,
+enum Body {
+    /// Loops of our own over weights as stored.
+    Cpu(CpuDecoder),
+    /// Tensors on a GPU.
+    Device(DeviceDecoder),
 }
 
-/// What one generation keeps: the cache and the prompt's length.
-#[derive(Debug)]
-pub(crate) struct DecoderState {
-    caches: Vec<KvCache>,
-    prompt: usize,
-}
-
-/// The last position of one forward pass.
-#[derive(Debug)]
-pub(crate) struct StepOutput {
-    /// `[vocabulary]`, before any logits rule.
-    pub(crate) logits: Vec<f32>,
-    tap: AttentionTap,
-    /// Hidden state after the last layer's attention residual: `[1, hidden]`.
-    after_attention: Tensor,
-    /// Hidden state after the last layer: `[1, hidden]`.
-    last_hidden: Tensor,
+/// A prompt, embedded.
+pub(crate) struct Start<'a> {
+    /// `[positions, hidden]`
+    pub(crate) embeds: &'a Tensor,
+    pub(crate) positions: &'a [Position],
+    /// Position of the first generated token.
+    pub(crate) next_position: u32,
+    pub(crate) max_new_tokens: usize,
+    pub(crate) wanted: Wanted,
 }
 
 impl Decoder {
     pub(crate) fn load(vb: &VarBuilder, config: &ThinkerConfig) -> Result<Self> {
         let text = &config.text_config;
-        let model = vb.pp("model");
-        let embedding = model.get((text.vocab_size, text.hidden_size), "embed_tokens.weight")?;
-        let head = if config.tied() || !vb.contains_tensor("lm_head.weight") {
-            embedding.clone()
+        let body = if vb.device().is_cpu() {
+            Body::Cpu(CpuDecoder::load(vb, shape(config))?)
         } else {
-            vb.get((text.vocab_size, text.hidden_size), "lm_head.weight")?
+            Body::Device(DeviceDecoder::load(vb, config)?)
         };
-        let layers = (0..text.num_hidden_layers)
-            .map(|index| Layer::load(&model.pp("layers").pp(index), config))
-            .collect::<Result<_>>()?;
         Ok(Self {
-            embedding,
-            layers,
-            norm: RmsNorm::load(&model.pp("norm"), text.hidden_size, text.rms_norm_eps)?,
-            head: Linear::from_weight(head),
+            body,
             rope: TimeHeightWidthRope::new(
                 text.head_dim(),
                 text.rope_theta(),
                 &text.mrope_section(),
             ),
-            kv_heads: text.num_key_value_heads,
-            head_dim: text.head_dim(),
+        })
+    }
+
+    /// The same by tensors, on the CPU too: what the loops are tested against.
+    #[cfg(test)]
+    pub(crate) fn load_as_on_a_device(vb: &VarBuilder, config: &ThinkerConfig) -> Result<Self> {
+        Ok(Self {
+            body: Body::Device(DeviceDecoder::load(vb, config)?),
+            ..Self::load(vb, config)?
         })
     }
 
     /// `[ids, hidden]`
     pub(crate) fn embed(&self, ids: &[u32]) -> Result<Tensor> {
-        self.embedding
-            .index_select(&Tensor::new(ids, self.embedding.device())?, 0)
+        match &self.body {
+            Body::Cpu(decoder) => {
+                let rows = decoder.embed(ids)?;
+                Tensor::from_vec(rows, (ids.len(), ()), &Device::Cpu)
+            }
+            Body::Device(decoder) => decoder.embed(ids),
+        }
     }
 
-    /// Runs the prompt. `capacity` bounds prompt plus generated tokens; `layer_done(done, total)` returns whether to go on.
-    /// `None` when it said no.
-    pub(crate) fn prefill(
+    /// Bytes of weights that one decode step reads.
+    pub(crate) fn step_bytes(&self) -> usize {
+        match &self.body {
+            Body::Cpu(decoder) => decoder.step_bytes(),
+            Body::Device(decoder) => decoder.step_bytes(),
+        }
+    }
+
+    /// Bytes of keys and values that one decode step reads at `context` positions.
+    pub(crate) fn cache_bytes(&self, context: usize) -> usize {
+        match &self.body {
+            Body::Cpu(decoder) => decoder.cache_bytes(context),
+            Body::Device(decoder) => decoder.cache_bytes(context),
+        }
+    }
+
+    /// A generation after a prompt that was not read: its keys and values are random. On a GPU the prompt is read.
+    pub(crate) fn pretend(&self, start: &Start<'_>) -> Result<Option<Box<dyn Session + '_>>> {
+        let Body::Cpu(decoder) = &self.body else {
+            return self.begin(start, &mut |_, _| true);
+        };
+        let mut state = decoder.state(start.positions.len(), start.wanted);
+        let mut noise = 1u32;
+        let rows: Vec<f32> = (0..start.positions.len() * decoder.key_width())
+            .map(|_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (noise >> 8) as f32 / (1 << 23) as f32 - 1.0
+            })
+            .collect();
+        state.pretend(&rows);
+        Ok(Some(Box::new(CpuSession {
+            decoder,
+            rope: &self.rope,
+            state,
+            position: start.next_position,
+            start: start.next_position,
+        })))
+    }
+
+    /// Runs the prompt; `layer_done(done, total)` returns whether to go on. `None` when it said no.
+    pub(crate) fn begin(
         &self,
-        embeds: &Tensor,
-        positions: &[Position],
-        capacity: usize,
+        start: &Start<'_>,
         layer_done: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Option<(DecoderState, StepOutput)>> {
-        let rotary = self.rope.tables(positions, embeds)?;
-        let new_cache = || {
-            KvCache::new(
-                self.kv_heads,
-                capacity,
-                self.head_dim,
-                embeds.dtype(),
-                embeds.device(),
-            )
-        };
-        let mut state = DecoderState {
-            caches: self
-                .layers
-                .iter()
-                .map(|_| new_cache())
-                .collect::<Result<_>>()?,
-            prompt: positions.len(),
-        };
-        let mut tap = AttentionTap::default();
-        let mut hidden = embeds.clone();
-        let mut after_attention = hidden.clone();
-        for (index, (layer, cache)) in self.layers.iter().zip(&mut state.caches).enumerate() {
-            // Of the last layer only the last row is ever used.
-            let rows = if index + 1 == self.layers.len() {
-                1
-            } else {
-                positions.len()
-            };
-            (after_attention, hidden) = layer.forward(&hidden, &rotary, cache, rows, &mut tap)?;
-            if !layer_done(index + 1, self.layers.len()) {
-                return Ok(None);
+    ) -> Result<Option<Box<dyn Session + '_>>> {
+        match &self.body {
+            Body::Cpu(decoder) => {
+                let angles = self.rope.angles(start.positions);
+                let rotary = RotaryTables::new(&angles, self.rope.width());
+                let mut state = decoder.state(start.positions.len(), start.wanted);
+                let embeds = floats(start.embeds)?;
+                if !decoder.prefill(&mut state, embeds, &rotary, layer_done) {
+                    return Ok(None);
+                }
+                Ok(Some(Box::new(CpuSession {
+                    decoder,
+                    rope: &self.rope,
+                    state,
+                    position: start.next_position,
+                    start: start.next_position,
+                })))
+            }
+            Body::Device(decoder) => {
+                let started = decoder.prefill(start, &self.rope, layer_done)?;
+                Ok(started.map(|(state, output)| -> Box<dyn Session + '_> {
+                    Box::new(DeviceSession {
+                        decoder,
+                        rope: &self.rope,
+                        state,
+                        output,
+                        position: start.next_position,
+                        start: start.next_position,
+                    })
+                }))
             }
         }
-        let output = self.finish(after_attention, hidden, tap)?;
-        Ok(Some((state, output)))
-    }
-
-    /// Feeds one generated token.
-    pub(crate) fn step(
-        &self,
-        state: &mut DecoderState,
-        id: u32,
-        position: u32,
-    ) -> Result<StepOutput> {
-        let mut hidden = self.embed(&[id])?;
-        let rotary = self.rope.tables(&[[position; 3]], &hidden)?;
-        let mut tap = AttentionTap::default();
-        let mut after_attention = hidden.clone();
-        for (layer, cache) in self.layers.iter().zip(&mut state.caches) {
-            (after_attention, hidden) = layer.forward(&hidden, &rotary, cache, 1, &mut tap)?;
-        }
-        self.finish(after_attention, hidden, tap)
-    }
-
-    fn finish(
-        &self,
-        after_attention: Tensor,
-        last_hidden: Tensor,
-        tap: AttentionTap,
-    ) -> Result<StepOutput> {
-        let logits = self.head.forward(&self.norm.forward(&last_hidden)?)?;
-        let logits = logits.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?;
-        Ok(StepOutput {
-            logits,
-            tap,
-            after_attention,
-            last_hidden,
-        })
-    }
-
-    /// All signals of a step, once its token is chosen.
-    ///
-    /// The gradient of the chosen logit is taken back through the one-token tail by hand
-    /// (output row, final norm, feed-forward with its norm and residual, output map): no second forward, no autograd.
-    pub(crate) fn signals(
-        &self,
-        state: &DecoderState,
-        step: &StepOutput,
-        chosen: u32,
-    ) -> Result<StepScores> {
-        let prompt = state.prompt;
-        let (Some(layer), Some(cache)) = (self.layers.last(), state.caches.last()) else {
-            return Err(candle_core::Error::Msg(
-                "the decoder has no layer".to_owned(),
-            ));
-        };
-        let attgrads = match step.tap.last_probabilities() {
-            Some(probabilities) => {
-                let at_logit = self.head.weight_row(chosen as usize)?;
-                let at_last = self.norm.backward(&step.last_hidden, &at_logit)?;
-                let at_context = layer.tail_backward(&step.after_attention, &at_last)?;
-                attgrads(&at_context, probabilities, &cache.values(prompt)?)?
-            }
-            None => vec![0.0; prompt],
-        };
-        Ok(StepScores {
-            attmean: step.tap.attmean(prompt)?,
-            attraw: step.tap.attraw(prompt)?,
-            attgrads,
-        })
     }
 }
 
-impl Layer {
-    fn load(vb: &VarBuilder, config: &ThinkerConfig) -> Result<Self> {
-        let text = &config.text_config;
-        let (hidden, heads, kv_heads) = (
-            text.hidden_size,
-            text.num_attention_heads,
-            text.num_key_value_heads,
-        );
-        let (queries, keys) = (heads * text.head_dim(), kv_heads * text.head_dim());
-        let attention = vb.pp("self_attn");
-        Ok(Self {
-            input_norm: RmsNorm::load(&vb.pp("input_layernorm"), hidden, text.rms_norm_eps)?,
-            query: Linear::load(&attention.pp("q_proj"), hidden, queries, true)?,
-            key: Linear::load(&attention.pp("k_proj"), hidden, keys, true)?,
-            value: Linear::load(&attention.pp("v_proj"), hidden, keys, true)?,
-            output: Linear::load(&attention.pp("o_proj"), queries, hidden, false)?,
-            post_norm: RmsNorm::load(
-                &vb.pp("post_attention_layernorm"),
-                hidden,
-                text.rms_norm_eps,
-            )?,
-            feed_forward: SwiGlu::load(&vb.pp("mlp"), hidden, text.intermediate_size, false)?,
-            heads,
-            kv_heads,
-        })
+fn shape(config: &ThinkerConfig) -> DecoderShape {
+    let text = &config.text_config;
+    DecoderShape {
+        hidden: text.hidden_size,
+        inner: text.intermediate_size,
+        layers: text.num_hidden_layers,
+        heads: text.num_attention_heads,
+        kv_heads: text.num_key_value_heads,
+        head_dim: text.head_dim(),
+        vocabulary: text.vocab_size,
+        norm_eps: text.rms_norm_eps as f32,
+        tied: config.tied(),
+    }
+}
+
+/// One generation on the CPU.
+struct CpuSession<'a> {
+    decoder: &'a CpuDecoder,
+    rope: &'a TimeHeightWidthRope,
+    state: CpuState,
+    position: u32,
+    /// Position of the first generated token.
+    start: u32,
+}
+
+impl Session for CpuSession<'_> {
+    fn logits(&self) -> &[f32] {
+        &self.state.logits
     }
 
-    /// `hidden` `[rows, hidden]` -> the last `wanted` rows after attention and after the whole layer.
-    /// Keys and values of all rows go into the cache; the tap sees the last row.
-    fn forward(
-        &self,
-        hidden: &Tensor,
-        rotary: &(Tensor, Tensor),
-        cache: &mut KvCache,
-        wanted: usize,
-        tap: &mut AttentionTap,
-    ) -> Result<(Tensor, Tensor)> {
-        let rows = hidden.dim(0)?;
-        let normed = self.input_norm.forward(hidden)?;
-        let keys = rotate(
-            &split_heads(&self.key.forward(&normed)?, self.kv_heads)?,
-            rotary,
-        )?;
-        let values = split_heads(&self.value.forward(&normed)?, self.kv_heads)?;
-        let first_position = cache.len();
-        cache.append(&keys.contiguous()?, &values)?;
-        let mut contexts = Vec::new();
-        for first in (rows - wanted..rows).step_by(QUERY_BLOCK) {
-            let count = QUERY_BLOCK.min(rows - first);
-            let queries = self.query.forward(&normed.narrow(0, first, count)?)?;
-            let tables = (
-                rotary.0.narrow(0, first, count)?,
-                rotary.1.narrow(0, first, count)?,
-            );
-            let queries = rotate(&split_heads(&queries, self.heads)?, &tables)?;
-            let block = attend_block(&queries, cache, first_position + first)?;
-            if first + count == rows {
-                tap.observe(&block.last_row)?;
-            }
-            contexts.push(block.context);
+    fn signals(&self, chosen: u32) -> std::result::Result<StepScores, EngineError> {
+        Ok(self.decoder.signals(&self.state, chosen))
+    }
+
+    fn advance(&mut self, chosen: u32) -> std::result::Result<(), EngineError> {
+        let angles = self.rope.angles(&[[self.position; 3]]);
+        let rotary = RotaryTables::new(&angles, self.rope.width());
+        let embed = self.decoder.embed(&[chosen])?;
+        self.decoder
+            .step(&mut self.state, &embed, rotary.cos(0), rotary.sin(0));
+        self.position += 1;
+        Ok(())
+    }
+
+    fn rewind(&mut self, wanted: Wanted) {
+        self.state.rewind(wanted);
+        self.position = self.start;
+    }
+}
+
+/// One generation on a GPU.
+struct DeviceSession<'a> {
+    decoder: &'a DeviceDecoder,
+    rope: &'a TimeHeightWidthRope,
+    state: DeviceState,
+    output: StepOutput,
+    position: u32,
+    /// Position of the first generated token.
+    start: u32,
+}
+
+impl Session for DeviceSession<'_> {
+    fn logits(&self) -> &[f32] {
+        &self.output.logits
+    }
+
+    fn signals(&self, chosen: u32) -> std::result::Result<StepScores, EngineError> {
+        Ok(self.decoder.signals(&self.state, &self.output, chosen)?)
+    }
+
+    fn advance(&mut self, chosen: u32) -> std::result::Result<(), EngineError> {
+        let rotary = self
+            .rope
+            .tables(&[[self.position; 3]], self.decoder.like())?;
+        self.output = self.decoder.step(&mut self.state, chosen, &rotary)?;
+        self.position += 1;
+        Ok(())
+    }
+
+    fn rewind(&mut self, wanted: Wanted) {
+        self.state.rewind(wanted);
+        self.position = self.start;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::BenchShape;
+    use crate::load::ModelFiles;
+    use candle_core::DType;
+
+    /// Largest difference, in parts of the largest value.
+    fn distance(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        let top = a.iter().fold(1e-12f32, |top, x| top.max(x.abs()));
+        let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs() / top);
+        apart.fold(0.0, f32::max)
+    }
+
+    /// Logits and signals of a prompt and two tokens after it.
+    fn run(decoder: &Decoder, prompt: usize) -> Vec<(Vec<f32>, StepScores)> {
+        let ids: Vec<u32> = (0..prompt as u32).map(|i| i * 37 % 256).collect();
+        let positions: Vec<Position> = (0..prompt as u32).map(|i| [i, i / 3, i / 7]).collect();
+        let embeds = decoder.embed(&ids).expect("embeds");
+        let start = Start {
+            embeds: &embeds,
+            positions: &positions,
+            next_position: prompt as u32,
+            max_new_tokens: 4,
+            wanted: Wanted::Everything,
+        };
+        let mut session = decoder
+            .begin(&start, &mut |_, _| true)
+            .expect("runs")
+            .expect("is not stopped");
+        let mut steps = Vec::new();
+        for id in [11, 12, 13] {
+            let scores = session.signals(id).expect("signals");
+            steps.push((session.logits().to_vec(), scores));
+            session.advance(id).expect("advances");
         }
-        let context = Tensor::cat(&contexts, 0)?;
-        let residual = hidden.narrow(0, rows - wanted, wanted)?;
-        let after_attention = (residual + self.output.forward(&context)?)?;
-        let fed = self
-            .feed_forward
-            .forward(&self.post_norm.forward(&after_attention)?)?;
-        let out = (&after_attention + fed)?;
-        Ok((after_attention, out))
+        steps
     }
 
-    /// Gradient at the layer's output `[1, hidden]` -> gradient at the heads' joint context `[1, heads * dim]`.
-    fn tail_backward(&self, after_attention: &Tensor, at_out: &Tensor) -> Result<Tensor> {
-        let normed = self.post_norm.forward(after_attention)?;
-        let at_normed = self
-            .feed_forward
-            .backward(&normed, &at_out.to_dtype(normed.dtype())?)?;
-        let at_attention = (at_out + self.post_norm.backward(after_attention, &at_normed)?)?;
-        self.output
-            .backward(&at_attention.to_dtype(normed.dtype())?)
+    #[test]
+    fn loops_and_tensors_agree_over_several_blocks() {
+        let files = ModelFiles::Bytes(Default::default());
+        let config = ThinkerConfig::from_value(&files, BenchShape::Tiny.config()).expect("config");
+        let vb = crate::bench::random_weights(DType::F32, &Device::Cpu);
+        let loops = Decoder::load(&vb, &config).expect("loads");
+        let tensors = Decoder::load_as_on_a_device(&vb, &config).expect("loads");
+        // One token; within a block of keys; over two blocks of rows and three of keys.
+        for prompt in [1, 100, 700] {
+            for (ours, theirs) in run(&loops, prompt).iter().zip(run(&tensors, prompt)) {
+                let pairs = [
+                    (&ours.0, &theirs.0),
+                    (&ours.1.attmean, &theirs.1.attmean),
+                    (&ours.1.attraw, &theirs.1.attraw),
+                    (&ours.1.attgrads, &theirs.1.attgrads),
+                ];
+                for (index, (ours, theirs)) in pairs.into_iter().enumerate() {
+                    let apart = distance(theirs, ours);
+                    assert!(apart < 5e-5, "prompt {prompt}, quantity {index}: {apart}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn untraced_steps_choose_alike_and_a_rewound_generation_repeats() {
+        let files = ModelFiles::Bytes(Default::default());
+        let config = ThinkerConfig::from_value(&files, BenchShape::Tiny.config()).expect("config");
+        let vb = crate::bench::random_weights(DType::BF16, &Device::Cpu);
+        let decoder = Decoder::load(&vb, &config).expect("loads");
+        let ids: Vec<u32> = (0..300).collect();
+        let positions: Vec<Position> = ids.iter().map(|&i| [i; 3]).collect();
+        let embeds = decoder.embed(&ids).expect("embeds");
+        let start = Start {
+            embeds: &embeds,
+            positions: &positions,
+            next_position: 300,
+            max_new_tokens: 4,
+            wanted: Wanted::Everything,
+        };
+        let mut session = decoder
+            .begin(&start, &mut |_, _| true)
+            .expect("runs")
+            .expect("is not stopped");
+        let mut logits = Vec::new();
+        for wanted in [Wanted::Everything, Wanted::Nothing, Wanted::Attention] {
+            session.rewind(wanted);
+            session.advance(5).expect("advances");
+            session.advance(6).expect("advances");
+            logits.push(session.logits().to_vec());
+            let scores = session.signals(7).expect("signals");
+            let gradients = if wanted == Wanted::Everything { 300 } else { 0 };
+            assert_eq!(scores.attgrads.len(), gradients);
+            let mass: f32 = scores.attmean.iter().sum();
+            assert_eq!(mass > 0.9, wanted != Wanted::Nothing, "{mass}");
+        }
+        assert!(logits.iter().all(|l| *l == logits[0]));
     }
 }

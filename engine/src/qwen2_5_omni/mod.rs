@@ -4,12 +4,14 @@
 mod audio;
 mod config;
 mod decoder;
+mod decoder_device;
 mod positions;
 mod prepare;
 mod preprocess_config;
 mod prompt;
 mod rope;
 mod stretch;
+mod thinker;
 mod vision;
 
 use std::sync::Arc;
@@ -20,15 +22,16 @@ use tokenizers::Tokenizer;
 
 use self::audio::AudioTower;
 use self::config::ThinkerConfig;
-use self::decoder::{Decoder, DecoderState, StepOutput};
+use self::decoder::{Decoder, Start};
 use self::preprocess_config::PreprocessConfig;
 use self::prompt::{DEFAULT_SYSTEM, Piece, PromptBuilder, TemplateIds};
+pub(crate) use self::thinker::ThinkerDecoder;
 use self::vision::VisionTower;
 use crate::EngineError;
 use crate::load::ModelFiles;
 use crate::model::{DecodedSource, EncoderInput, Family, Prompt, Run, Session};
 use crate::preprocess::Rgb;
-use crate::signals::StepScores;
+use crate::signals::Wanted;
 
 /// A loaded Thinker.
 #[derive(Debug)]
@@ -196,18 +199,14 @@ impl Family for QwenOmni {
         max_new_tokens: usize,
         layer_done: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Option<Box<dyn Session + 'a>>, EngineError> {
-        let capacity = prompt.ids.len() + max_new_tokens;
-        let started = self
-            .decoder
-            .prefill(embeds, &prompt.positions, capacity, layer_done)?;
-        Ok(started.map(|(state, output)| -> Box<dyn Session + 'a> {
-            Box::new(QwenSession {
-                decoder: &self.decoder,
-                state,
-                output,
-                position: prompt.next_position,
-            })
-        }))
+        let start = Start {
+            embeds,
+            positions: &prompt.positions,
+            next_position: prompt.next_position,
+            max_new_tokens,
+            wanted: Wanted::Everything,
+        };
+        Ok(self.decoder.begin(&start, layer_done)?)
     }
 
     fn end_ids(&self) -> &[u32] {
@@ -216,29 +215,5 @@ impl Family for QwenOmni {
 
     fn max_positions(&self) -> usize {
         self.config.text_config.max_positions()
-    }
-}
-
-/// One generation of a Thinker.
-struct QwenSession<'a> {
-    decoder: &'a Decoder,
-    state: DecoderState,
-    output: StepOutput,
-    position: u32,
-}
-
-impl Session for QwenSession<'_> {
-    fn logits(&self) -> &[f32] {
-        &self.output.logits
-    }
-
-    fn signals(&self, chosen: u32) -> Result<StepScores, EngineError> {
-        Ok(self.decoder.signals(&self.state, &self.output, chosen)?)
-    }
-
-    fn advance(&mut self, chosen: u32) -> Result<(), EngineError> {
-        self.output = self.decoder.step(&mut self.state, chosen, self.position)?;
-        self.position += 1;
-        Ok(())
     }
 }

@@ -32,16 +32,25 @@ impl TimeHeightWidthRope {
         }
     }
 
-    /// `cos` and `sin`, each `[positions, head_dim / 2]`.
-    pub(super) fn tables(&self, positions: &[Position], like: &Tensor) -> Result<(Tensor, Tensor)> {
-        let angles: Vec<f32> = positions
+    /// `[positions, head_dim / 2]`, row-major.
+    pub(super) fn angles(&self, positions: &[Position]) -> Vec<f32> {
+        positions
             .iter()
             .flat_map(|position| {
                 self.frequencies
                     .iter()
                     .map(|&(frequency, axis)| position[axis] as f32 * frequency)
             })
-            .collect();
-        rotary_tables(&angles, self.frequencies.len(), like)
+            .collect()
+    }
+
+    /// Angles of one position.
+    pub(super) fn width(&self) -> usize {
+        self.frequencies.len()
+    }
+
+    /// `cos` and `sin`, each `[positions, head_dim / 2]`.
+    pub(super) fn tables(&self, positions: &[Position], like: &Tensor) -> Result<(Tensor, Tensor)> {
+        rotary_tables(&self.angles(positions), self.frequencies.len(), like)
     }
 }

@@ -62,7 +62,7 @@ impl VisionTower {
         // The convolution's stride is its kernel: a linear map of flattened patches.
         let patch_embed = vb.get(kernel, "patch_embed.proj.weight")?.flatten_from(1)?;
         Ok(Self {
-            patch_embed: Linear::from_weight(patch_embed),
+            patch_embed: Linear::from_weight(patch_embed)?,
             blocks: (0..c.depth)
                 .map(|index| Block::load(&vb.pp("blocks").pp(index), c))
                 .collect::<Result<_>>()?,
@@ -113,8 +113,9 @@ impl VisionTower {
         for (rank, &cell) in cell_order.iter().enumerate() {
             cell_rank[cell as usize] = rank as u32;
         }
-        let weights = self.patch_embed.weight_row(0)?;
-        let embedded = self.patch_embed.forward(&x.to_dtype(weights.dtype())?)?;
+        let embedded = self
+            .patch_embed
+            .forward(&x.to_dtype(self.patch_embed.dtype())?)?;
         let mut hidden =
             embedded.index_select(&Tensor::new(patch_order.as_slice(), x.device())?, 0)?;
 

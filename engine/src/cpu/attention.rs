@@ -1,0 +1,314 @@
+//! Attention on the CPU: one query over all blocks with its probabilities kept, and blocks of queries without.
+//! In: rotated queries and a cache. Out: contexts; for one query also what the taps and gradients read.
+#![allow(unsafe_code)]
+
+use super::aligned::Floats;
+use super::cache::Cache;
+use super::kernels::{self, BLOCK};
+use super::math;
+use super::matrix::gemm_f32;
+use super::pool::{self, Shares};
+
+/// Below this many products the parts of one query's context are put together by one thread.
+const ALONE: usize = 16_384;
+/// Query rows that one thread takes at once.
+const QUERY_ROWS: usize = 128;
+
+/// One query's attention over a cache: unnormalised shares per block, and what makes them probabilities.
+#[derive(Debug)]
+pub(crate) struct QueryAttention {
+    /// `[blocks, heads, BLOCK]`: `e^(score - the block's maximum)`, 0 after the last key.
+    shares: Floats,
+    /// `[blocks, heads]`: maximum and sum.
+    parts: Vec<[f32; 2]>,
+    /// `[blocks, heads, dim]`
+    contexts: Floats,
+    /// `[blocks, heads]`: share times factor is the probability.
+    factors: Vec<f32>,
+    heads: usize,
+    dim: usize,
+    blocks: usize,
+}
+
+impl QueryAttention {
+    pub(crate) fn new(heads: usize, dim: usize) -> Self {
+        Self {
+            shares: Floats::zeros(0),
+            parts: Vec::new(),
+            contexts: Floats::zeros(0),
+            factors: Vec::new(),
+            heads,
+            dim,
+            blocks: 0,
+        }
+    }
+
+    /// Attends from `queries` `[heads, dim]` to everything in the cache; `context` is `[heads, dim]`.
+    pub(crate) fn attend(
+        &mut self,
+        queries: &[f32],
+        cache: &Cache,
+        kv_heads: usize,
+        context: &mut [f32],
+    ) {
+        let (heads, dim) = (self.heads, self.dim);
+        let group = heads / kv_heads;
+        let blocks = cache.blocks().len();
+        self.blocks = blocks;
+        self.shares.ensure(cache_room(blocks) * heads * BLOCK);
+        self.contexts.ensure(cache_room(blocks) * heads * dim);
+        self.parts.resize(blocks * heads, [0.0; 2]);
+        self.factors.resize(blocks * heads, 0.0);
+        let scale = (dim as f32).powf(-0.5);
+        let (shares, parts, contexts) = (
+            Shares::new(&mut self.shares),
+            Shares::new(&mut self.parts),
+            Shares::new(&mut self.contexts),
+        );
+        pool::run(blocks * kv_heads, |piece| {
+            let (index, kv_head) = (piece / kv_heads, piece % kv_heads);
+            let (block, filled) = (&cache.blocks()[index], cache.filled(index));
+            let first = index * heads + kv_head * group;
+            let at = kv_head * cache.head_size();
+            // SAFETY: sizes as made above; each piece has a block and group of its own.
+            unsafe {
+                let (keys, values) = (block.keys.as_ptr().add(at), block.values.as_ptr().add(at));
+                let scores = shares.at(first * BLOCK);
+                let query = queries.as_ptr().add(kv_head * group * dim);
+                kernels::attention_scores(query, group, dim, keys, filled, scores);
+                for head in 0..group {
+                    math::soften_block(
+                        scores.add(head * BLOCK),
+                        filled,
+                        scale,
+                        parts.at(first + head),
+                    );
+                }
+                let to = contexts.at(first * dim);
+                kernels::attention_context(scores, group, dim, values, filled, to);
+            }
+        });
+        self.combine(context);
+    }
+
+    /// Puts the blocks' parts together, in order.
+    fn combine(&mut self, context: &mut [f32]) {
+        let (heads, dim, blocks) = (self.heads, self.dim, self.blocks);
+        let (parts, contexts) = (&self.parts, &self.contexts);
+        let factors = Shares::new(&mut self.factors);
+        let out = Shares::new(context);
+        let head_part = |head: usize| {
+            let part = |block: usize| parts[block * heads + head];
+            let top = (0..blocks).fold(f32::NEG_INFINITY, |top, b| top.max(part(b)[0]));
+            let total: f32 = (0..blocks)
+                .map(|block| (part(block)[0] - top).exp() * part(block)[1])
+                .sum();
+            // SAFETY: each head has places of its own.
+            let out = unsafe { std::slice::from_raw_parts_mut(out.at(head * dim), dim) };
+            out.fill(0.0);
+            for block in 0..blocks {
+                let factor = (part(block)[0] - top).exp() / total;
+                // SAFETY: as above.
+                unsafe { *factors.at(block * heads + head) = factor };
+                let from = (block * heads + head) * dim;
+                for (out, value) in out.iter_mut().zip(&contexts[from..from + dim]) {
+                    *out += factor * value;
+                }
+            }
+        };
+        if blocks * heads * dim < ALONE {
+            (0..heads).for_each(head_part);
+        } else {
+            pool::run(heads, head_part);
+        }
+    }
+
+    /// Adds the mean over heads of block `index`, of `count` positions, times `share` to `sum`; it is also put into `last`.
+    ///
+    /// # Safety
+    /// Both have room for `count <= BLOCK`.
+    pub(crate) unsafe fn tap(
+        &self,
+        index: usize,
+        count: usize,
+        share: f32,
+        sum: *mut f32,
+        last: *mut f32,
+    ) {
+        let first = index * self.heads;
+        assert!(index < self.blocks && count <= BLOCK);
+        // SAFETY: the block is there; the rest is the caller's promise.
+        unsafe {
+            math::tap_block(
+                self.shares.as_ptr().add(first * BLOCK),
+                self.factors.as_ptr().add(first),
+                self.heads,
+                count,
+                share,
+                sum,
+                last,
+            );
+        }
+    }
+
+    /// `max(0, mean over heads of dA * A)` of the first `prompt` positions, where `dA[h, k] = <gradient_h, value_k>`;
+    /// `gradient` is `[heads, dim]`.
+    pub(crate) fn gradients(
+        &self,
+        gradient: &[f32],
+        cache: &Cache,
+        kv_heads: usize,
+        prompt: usize,
+    ) -> Vec<f32> {
+        let (heads, dim) = (self.heads, self.dim);
+        let group = heads / kv_heads;
+        let mut out = vec![0f32; prompt];
+        let shares = Shares::new(&mut out);
+        pool::run(prompt.div_ceil(BLOCK), |index| {
+            let count = BLOCK.min(prompt - index * BLOCK);
+            let values = &cache.blocks()[index].values;
+            SCRATCH.with_borrow_mut(|scratch| {
+                scratch.ensure(heads * BLOCK);
+                let slopes = scratch.as_mut_ptr();
+                // SAFETY: each piece writes its own block's positions.
+                unsafe {
+                    for kv_head in 0..kv_heads {
+                        let (head, at) = (kv_head * group, kv_head * cache.head_size());
+                        kernels::attention_scores(
+                            gradient.as_ptr().add(head * dim),
+                            group,
+                            dim,
+                            values.as_ptr().add(at),
+                            count,
+                            slopes.add(head * BLOCK),
+                        );
+                    }
+                    math::weigh_block(
+                        self.shares.as_ptr().add(index * heads * BLOCK),
+                        slopes,
+                        self.factors.as_ptr().add(index * heads),
+                        heads,
+                        count,
+                        1.0 / heads as f32,
+                        shares.at(index * BLOCK),
+                    );
+                }
+            });
+        });
+        out
+    }
+}
+
+/// Rooms grow in steps of 16 blocks, so that a step rarely allocates.
+fn cache_room(blocks: usize) -> usize {
+    blocks.next_multiple_of(16)
+}
+
+thread_local! {
+    /// Scores of the piece at hand.
+    static SCRATCH: std::cell::RefCell<Floats> = std::cell::RefCell::new(Floats::zeros(0));
+}
+
+/// Causal attention of the last `rows` positions of the cache; `queries` and `context` are `[rows, heads * dim]`.
+/// Blocks of keys are taken in order with a running maximum: nothing of size (queries, keys) exists.
+pub(crate) fn attend_rows(
+    queries: &[f32],
+    cache: &Cache,
+    shape: (usize, usize, usize),
+    context: &mut [f32],
+) {
+    let (heads, kv_heads, dim) = shape;
+    let width = heads * dim;
+    let rows = queries.len() / width;
+    let first = cache.len() - rows;
+    let sub_blocks = rows.div_ceil(QUERY_ROWS);
+    let out = Shares::new(context);
+    // Long rows first: the last piece to finish is then a short one.
+    pool::run(sub_blocks * heads, |piece| {
+        let (sub, head) = (sub_blocks - 1 - piece / heads, piece % heads);
+        let row = sub * QUERY_ROWS;
+        let count = QUERY_ROWS.min(rows - row);
+        let kv_head = head / (heads / kv_heads);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.ensure(QUERY_ROWS * (BLOCK + 2));
+            let (scores, running) = scratch.split_at_mut(QUERY_ROWS * BLOCK);
+            // SAFETY: each piece has rows and a head of its own within `context`.
+            unsafe {
+                let query = queries.as_ptr().add(row * width + head * dim);
+                let to = out.at(row * width + head * dim);
+                attend_tile(
+                    (query, to, width),
+                    (first + row, count),
+                    cache,
+                    (kv_head, dim),
+                    scores,
+                    running,
+                );
+            }
+        });
+    });
+}
+
+/// One head's tile of query rows at positions `first..first + count`; pointers step by `width` a row.
+unsafe fn attend_tile(
+    (query, out, width): (*const f32, *mut f32, usize),
+    (first, count): (usize, usize),
+    cache: &Cache,
+    (kv_head, dim): (usize, usize),
+    scores: &mut [f32],
+    running: &mut [f32],
+) {
+    let scale = (dim as f32).powf(-0.5);
+    let at = kv_head * cache.head_size();
+    let (tops, sums) = running.split_at_mut(QUERY_ROWS);
+    let stride = width as isize;
+    for index in 0..(first + count).div_ceil(BLOCK) {
+        let block = &cache.blocks()[index];
+        let keys = (first + count - index * BLOCK).min(BLOCK);
+        // SAFETY: the block has BLOCK columns, of which `keys` are read; `scores` holds `count` rows of BLOCK.
+        unsafe {
+            gemm_f32(
+                (count, keys, dim),
+                (scores.as_mut_ptr(), BLOCK as isize, 1),
+                false,
+                (query, stride, 1),
+                (block.keys.as_ptr().add(at), BLOCK as isize, 1),
+            );
+            for row in 0..count {
+                let seen = (first + row + 1).saturating_sub(index * BLOCK).min(keys);
+                let line = &mut scores[row * BLOCK..(row + 1) * BLOCK];
+                let out = std::slice::from_raw_parts_mut(out.add(row * width), dim);
+                if index == 0 {
+                    (tops[row], sums[row]) = (f32::NEG_INFINITY, 0.0);
+                    out.fill(0.0);
+                }
+                line[seen..keys].fill(0.0);
+                if seen == 0 {
+                    continue;
+                }
+                math::soften_row(
+                    line.as_mut_ptr(),
+                    seen,
+                    scale,
+                    out.as_mut_ptr(),
+                    dim,
+                    &raw mut tops[row],
+                    &raw mut sums[row],
+                );
+            }
+            gemm_f32(
+                (count, dim, keys),
+                (out, stride, 1),
+                true,
+                (scores.as_ptr(), BLOCK as isize, 1),
+                (block.values.as_ptr().add(at), 1, BLOCK as isize),
+            );
+        }
+    }
+    for (row, sum) in sums[..count].iter().enumerate() {
+        // SAFETY: as above.
+        let out = unsafe { std::slice::from_raw_parts_mut(out.add(row * width), dim) };
+        let inverse = 1.0 / sum;
+        out.iter_mut().for_each(|value| *value *= inverse);
+    }
+}

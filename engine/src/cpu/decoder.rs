@@ -1,0 +1,262 @@
+//! A decoder of the Llama kind (RMS norms, rotary half-dimension embedding, grouped keys, SwiGLU) on the CPU.
+//! In: weights by the checkpoint's names. Out: layers that `prefill`, `step` and `gradients` run.
+
+use candle_core::{DType, Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use super::aligned::Floats;
+use super::attention::QueryAttention;
+use super::cache::Cache;
+use super::matrix::Matrix;
+use crate::signals::Wanted;
+
+/// Sizes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct DecoderShape {
+    pub(crate) hidden: usize,
+    pub(crate) inner: usize,
+    pub(crate) layers: usize,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+    pub(crate) vocabulary: usize,
+    pub(crate) norm_eps: f32,
+    /// Whether the output map is the embedding table.
+    pub(crate) tied: bool,
+}
+
+impl DecoderShape {
+    pub(super) fn query_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    pub(super) fn key_width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+}
+
+/// The decoder.
+#[derive(Debug)]
+pub(crate) struct CpuDecoder {
+    pub(super) shape: DecoderShape,
+    /// `[vocabulary, hidden]`
+    embedding: Matrix,
+    pub(super) layers: Vec<Layer>,
+    /// `[hidden]`
+    pub(super) norm: Vec<f32>,
+    /// `[vocabulary, hidden]`; none where the embedding table serves.
+    head: Option<Matrix>,
+}
+
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// `[hidden]`
+    pub(super) input_norm: Vec<f32>,
+    /// Query, key and value: `[heads * dim or kv_heads * dim, hidden]`.
+    pub(super) inward: [Matrix; 3],
+    /// Their biases.
+    pub(super) biases: [Vec<f32>; 3],
+    /// `[hidden, heads * dim]`
+    pub(super) output: Matrix,
+    /// `[hidden]`
+    pub(super) post_norm: Vec<f32>,
+    /// `[inner, hidden]`
+    pub(super) gate: Matrix,
+    /// `[inner, hidden]`
+    pub(super) up: Matrix,
+    /// `[hidden, inner]`
+    pub(super) down: Matrix,
+}
+
+/// What one generation keeps.
+#[derive(Debug)]
+pub(crate) struct CpuState {
+    pub(super) caches: Vec<Cache>,
+    /// Prompt positions: those that signals are about.
+    pub(super) prompt: usize,
+    pub(super) wanted: Wanted,
+    pub(super) attention: QueryAttention,
+    pub(super) step: StepBuffers,
+    pub(crate) logits: Vec<f32>,
+    /// Mean over heads, summed over layers times their share: attmean of the step, `[prompt]`.
+    pub(super) attmean: Vec<f32>,
+    /// Mean over heads of the layer seen last, `[prompt]`.
+    pub(super) attraw: Vec<f32>,
+}
+
+/// Vectors of one step; of the last layer when the step is over.
+#[derive(Debug)]
+pub(super) struct StepBuffers {
+    pub(super) hidden: Floats,
+    pub(super) normed: Floats,
+    pub(super) queries: Floats,
+    pub(super) keys: Floats,
+    pub(super) values: Floats,
+    pub(super) context: Floats,
+    pub(super) after_attention: Floats,
+    pub(super) gate: Floats,
+    pub(super) up: Floats,
+    pub(super) inner: Floats,
+}
+
+impl CpuDecoder {
+    /// `vb` stands at the Thinker's root: `model.layers...`, `model.embed_tokens`, `lm_head`.
+    pub(crate) fn load(vb: &VarBuilder, shape: DecoderShape) -> Result<Self> {
+        let model = vb.pp("model");
+        let table = (shape.vocabulary, shape.hidden);
+        let embedding = Matrix::from_tensor(model.get(table, "embed_tokens.weight")?)?;
+        let head = if shape.tied || !vb.contains_tensor("lm_head.weight") {
+            None
+        } else {
+            Some(Matrix::from_tensor(vb.get(table, "lm_head.weight")?)?)
+        };
+        Ok(Self {
+            shape,
+            embedding,
+            layers: (0..shape.layers)
+                .map(|index| Layer::load(&model.pp("layers").pp(index), &shape))
+                .collect::<Result<_>>()?,
+            norm: vector(&model.pp("norm"), shape.hidden, "weight")?,
+            head,
+        })
+    }
+
+    pub(super) fn head(&self) -> &Matrix {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// `[ids, hidden]`, widened.
+    pub(crate) fn embed(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        let hidden = self.shape.hidden;
+        let mut rows = vec![0f32; ids.len() * hidden];
+        for (row, &id) in rows.chunks_exact_mut(hidden).zip(ids) {
+            if id as usize >= self.shape.vocabulary {
+                return Err(candle_core::Error::Msg(format!(
+                    "token {id} is not in the vocabulary of {}",
+                    self.shape.vocabulary
+                )));
+            }
+            self.embedding.row(id as usize, row);
+        }
+        Ok(rows)
+    }
+
+    /// Bytes of weights that one decode step reads.
+    pub(crate) fn step_bytes(&self) -> usize {
+        let layers = self.layers.iter().flat_map(|layer| {
+            layer
+                .inward
+                .iter()
+                .chain([&layer.output, &layer.gate, &layer.up, &layer.down])
+        });
+        layers.map(Matrix::bytes).sum::<usize>() + self.head().bytes()
+    }
+
+    /// Bytes of keys and values that one decode step reads at `context` positions.
+    pub(crate) fn cache_bytes(&self, context: usize) -> usize {
+        self.shape.layers * 2 * self.shape.key_width() * context * size_of::<f32>()
+    }
+
+    /// Width of a row of keys.
+    pub(crate) fn key_width(&self) -> usize {
+        self.shape.key_width()
+    }
+
+    /// An empty state for a prompt of `prompt` positions.
+    pub(crate) fn state(&self, prompt: usize, wanted: Wanted) -> CpuState {
+        let s = &self.shape;
+        CpuState {
+            caches: (0..s.layers)
+                .map(|_| Cache::new(s.kv_heads, s.head_dim))
+                .collect(),
+            prompt,
+            wanted,
+            attention: QueryAttention::new(s.heads, s.head_dim),
+            step: StepBuffers {
+                hidden: Floats::zeros(s.hidden),
+                normed: Floats::zeros(s.hidden),
+                queries: Floats::zeros(s.query_width()),
+                keys: Floats::zeros(s.key_width()),
+                values: Floats::zeros(s.key_width()),
+                context: Floats::zeros(s.query_width()),
+                after_attention: Floats::zeros(s.hidden),
+                gate: Floats::zeros(s.inner),
+                up: Floats::zeros(s.inner),
+                inner: Floats::zeros(s.inner),
+            },
+            logits: vec![0.0; s.vocabulary],
+            attmean: vec![0.0; prompt],
+            attraw: vec![0.0; prompt],
+        }
+    }
+}
+
+impl CpuState {
+    /// Back to the end of the prompt, computing what is `wanted` from there.
+    pub(crate) fn rewind(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+        for cache in &mut self.caches {
+            cache.truncate(self.prompt);
+        }
+    }
+
+    /// Fills every cache with the given keys and values up to the end of the prompt: a prompt that was not read.
+    /// `rows`: `[prompt, kv_heads * head_dim]`.
+    pub(crate) fn pretend(&mut self, rows: &[f32]) {
+        for cache in &mut self.caches {
+            cache.append(rows, rows);
+        }
+    }
+}
+
+impl Layer {
+    fn load(vb: &VarBuilder, s: &DecoderShape) -> Result<Self> {
+        let attention = vb.pp("self_attn");
+        let (queries, keys) = (s.query_width(), s.key_width());
+        let matrix = |vb: VarBuilder, outputs: usize, inputs: usize| {
+            Matrix::from_tensor(vb.get((outputs, inputs), "weight")?)
+        };
+        let inward = |name: &str, width: usize| matrix(attention.pp(name), width, s.hidden);
+        let bias = |name: &str, width: usize| vector(&attention.pp(name), width, "bias");
+        let mlp = vb.pp("mlp");
+        Ok(Self {
+            input_norm: vector(&vb.pp("input_layernorm"), s.hidden, "weight")?,
+            inward: [
+                inward("q_proj", queries)?,
+                inward("k_proj", keys)?,
+                inward("v_proj", keys)?,
+            ],
+            biases: [
+                bias("q_proj", queries)?,
+                bias("k_proj", keys)?,
+                bias("v_proj", keys)?,
+            ],
+            output: matrix(attention.pp("o_proj"), s.hidden, queries)?,
+            post_norm: vector(&vb.pp("post_attention_layernorm"), s.hidden, "weight")?,
+            gate: matrix(mlp.pp("gate_proj"), s.inner, s.hidden)?,
+            up: matrix(mlp.pp("up_proj"), s.inner, s.hidden)?,
+            down: matrix(mlp.pp("down_proj"), s.hidden, s.inner)?,
+        })
+    }
+}
+
+/// A vector in f32, however it is stored.
+fn vector(vb: &VarBuilder, len: usize, name: &str) -> Result<Vec<f32>> {
+    vb.get_with_hints_dtype(len, name, Init::Const(1.0), DType::F32)?
+        .to_vec1()
+}
+
+/// Rotates heads of `dim` by half-dimension rotary embedding; `cos` and `sin` hold `dim / 2`.
+pub(super) fn rotate(x: &mut [f32], dim: usize, cos: &[f32], sin: &[f32]) {
+    for head in x.chunks_exact_mut(dim) {
+        let (low, high) = head.split_at_mut(dim / 2);
+        for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+            (*low, *high) = (*low * cos - *high * sin, *low * sin + *high * cos);
+        }
+    }
+}
+
+/// A CPU tensor's rows as plain numbers.
+pub(crate) fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}

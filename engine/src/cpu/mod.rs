@@ -1,0 +1,18 @@
+//! Decoding and prefill on the CPU without tensors in between: weights stay as stored, threads never change a result.
+//! In: weights, embeddings, rotary tables. Out: logits and signals.
+
+pub(crate) mod aligned;
+mod attention;
+mod cache;
+mod decoder;
+mod gradients;
+mod kernels;
+pub(crate) mod lanes;
+mod math;
+pub(crate) mod matrix;
+pub(crate) mod pool;
+mod prefill;
+mod step;
+
+pub(crate) use decoder::{CpuDecoder, CpuState, DecoderShape, floats};
+pub(crate) use prefill::RotaryTables;
