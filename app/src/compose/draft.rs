@@ -152,13 +152,15 @@ pub fn modality_of(mime: &str, name: &str) -> Option<Modality> {
     }
 }
 
-/// "3.4 MB".
+/// "3.4 MB", in powers of 1,024 as the server's limits are.
 pub fn size(bytes: u64) -> String {
+    const KB: u64 = 1 << 10;
+    const MB: u64 = 1 << 20;
     match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
+        0..KB => format!("{bytes} bytes"),
+        KB..MB => format!("{:.0} KB", bytes as f64 / KB as f64),
         _ => {
-            let mb = format!("{:.1}", bytes as f64 / 1e6);
+            let mb = format!("{:.1}", bytes as f64 / MB as f64);
             format!("{} MB", mb.strip_suffix(".0").unwrap_or(&mb))
         }
     }
@@ -183,8 +185,8 @@ mod tests {
     #[test]
     fn sizes_read_well() {
         assert_eq!(
-            [size(12), size(1_500), size(3_400_000), size(20_000_000)],
-            ["12 bytes", "2 KB", "3.4 MB", "20 MB"]
+            [size(12), size(1_600), size(3_600_000), size(256 << 20)],
+            ["12 bytes", "2 KB", "3.4 MB", "256 MB"]
         );
     }
 }
