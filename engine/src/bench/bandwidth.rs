@@ -12,6 +12,9 @@ const FLOATS: usize = 128 << 20;
 /// Bytes that one piece reads, as many as a piece of a product.
 const PIECE: usize = (32 << 10) / 4;
 
+/// How far ahead lines are asked for, in elements: faster than the machine alone is.
+const AHEAD: usize = 1024;
+
 /// A buffer that is read from end to end, again and again.
 #[derive(Debug)]
 pub struct Bandwidth {
@@ -26,6 +29,7 @@ unsafe fn summed<S: Simd>(at: *const f32, count: usize, out: *mut f32) {
         let mut i = 0;
         while i + 8 * LANES <= count {
             for (lane, sum) in sums.iter_mut().enumerate() {
+                S::prefetch(at.wrapping_add(i + lane * LANES + AHEAD).cast());
                 *sum = S::add(*sum, S::load(at.add(i + lane * LANES)));
             }
             i += 8 * LANES;

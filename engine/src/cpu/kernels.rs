@@ -13,6 +13,16 @@ pub(crate) const BLOCK: usize = 256;
 pub(crate) trait Weight: Copy + Send + Sync + 'static {
     unsafe fn lanes<S: Simd>(at: *const Self) -> S::V;
     fn widen(self) -> f32;
+    /// Two vectors of weights, in the order of `matched`.
+    #[inline(always)]
+    unsafe fn two<S: Simd>(at: *const Self) -> (S::V, S::V) {
+        unsafe { (Self::lanes::<S>(at), Self::lanes::<S>(at.add(LANES))) }
+    }
+    /// Two vectors of activations in the order of `two`.
+    #[inline(always)]
+    unsafe fn matched<S: Simd>(a: S::V, b: S::V) -> (S::V, S::V) {
+        (a, b)
+    }
 }
 
 impl Weight for f32 {
@@ -31,6 +41,15 @@ impl Weight for half::bf16 {
     unsafe fn lanes<S: Simd>(at: *const Self) -> S::V {
         unsafe { S::load_bf16(at.cast()) }
     }
+    // A whole cache line becomes two vectors by a shift and a mask; the few activations are shuffled to match.
+    #[inline(always)]
+    unsafe fn two<S: Simd>(at: *const Self) -> (S::V, S::V) {
+        unsafe { S::load_bf16_pairs(at.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn matched<S: Simd>(a: S::V, b: S::V) -> (S::V, S::V) {
+        unsafe { S::split_pairs(a, b) }
+    }
     #[inline(always)]
     fn widen(self) -> f32 {
         self.to_f32()
@@ -48,8 +67,8 @@ impl Weight for half::f16 {
     }
 }
 
-/// How far ahead of the products weights are asked for, in elements.
-const AHEAD: usize = 512;
+/// Weights are asked for at least so many elements ahead, by whole groups of rows: a memory's delay, not more.
+const AHEAD: usize = 2048;
 
 /// `out[r] = sum_i w[r * n + i] x[i]` for `rows` rows of `n`.
 #[inline(always)]
@@ -83,23 +102,21 @@ unsafe fn dot<S: Simd, W: Weight, const R: usize>(
     unsafe {
         let mut even = [S::splat(0.0); R];
         let mut odd = [S::splat(0.0); R];
+        let ahead = AHEAD.next_multiple_of(4 * n);
         let mut i = 0;
         while i + 2 * LANES <= n {
-            let (x0, x1) = (S::load(x.add(i)), S::load(x.add(i + LANES)));
+            let (x0, x1) = W::matched::<S>(S::load(x.add(i)), S::load(x.add(i + LANES)));
             for r in 0..R {
                 let at = w.add(r * n + i);
-                S::prefetch(at.wrapping_add(AHEAD).cast());
-                even[r] = S::fma(W::lanes::<S>(at), x0, even[r]);
-                odd[r] = S::fma(W::lanes::<S>(at.add(LANES)), x1, odd[r]);
+                S::prefetch(at.wrapping_add(ahead).cast());
+                if size_of::<W>() == 4 {
+                    S::prefetch(at.wrapping_add(ahead + LANES).cast());
+                }
+                let (w0, w1) = W::two::<S>(at);
+                even[r] = S::fma(w0, x0, even[r]);
+                odd[r] = S::fma(w1, x1, odd[r]);
             }
             i += 2 * LANES;
-        }
-        if i + LANES <= n {
-            let x0 = S::load(x.add(i));
-            for r in 0..R {
-                even[r] = S::fma(W::lanes::<S>(w.add(r * n + i)), x0, even[r]);
-            }
-            i += LANES;
         }
         for r in 0..R {
             let mut sum = S::sum(S::add(even[r], odd[r]));
@@ -145,9 +162,13 @@ unsafe fn columns_dot<S: Simd, W: Weight>(
 ) {
     unsafe {
         let mut c = 0;
-        while c + 8 * LANES <= cols {
-            columns::<S, W, 8>(w.add(c), n, rows, g, out.add(c));
-            c += 8 * LANES;
+        while c + 16 * LANES <= cols {
+            columns::<S, W, 16>(w.add(c), n, rows, g, out.add(c));
+            c += 16 * LANES;
+        }
+        while c + 4 * LANES <= cols {
+            columns::<S, W, 4>(w.add(c), n, rows, g, out.add(c));
+            c += 4 * LANES;
         }
         while c + LANES <= cols {
             columns::<S, W, 1>(w.add(c), n, rows, g, out.add(c));
@@ -176,9 +197,10 @@ unsafe fn columns<S: Simd, W: Weight, const C: usize>(
         for r in 0..rows {
             let factor = S::splat(*g.add(r));
             let at = w.add(r * n);
-            S::prefetch(at.wrapping_add(8 * n).cast());
-            S::prefetch(at.wrapping_add(8 * n + 2 * LANES).cast());
             for c in 0..C {
+                if c % 2 == 0 || size_of::<W>() == 4 {
+                    S::prefetch(at.wrapping_add(8 * n + c * LANES).cast());
+                }
                 sums[c] = S::fma(W::lanes::<S>(at.add(c * LANES)), factor, sums[c]);
             }
         }

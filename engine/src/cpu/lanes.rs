@@ -15,6 +15,10 @@ pub(crate) trait Simd: Copy {
     unsafe fn load_bf16(at: *const u16) -> Self::V;
     /// Widens sixteen f16.
     unsafe fn load_f16(at: *const u16) -> Self::V;
+    /// Thirty-two bf16: those at even places, and those at odd ones.
+    unsafe fn load_bf16_pairs(at: *const u16) -> (Self::V, Self::V);
+    /// Two vectors' lanes at even places, and at odd ones.
+    unsafe fn split_pairs(a: Self::V, b: Self::V) -> (Self::V, Self::V);
     unsafe fn store(at: *mut f32, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
@@ -28,6 +32,7 @@ pub(crate) trait Simd: Copy {
     unsafe fn power_of_two(n: Self::V) -> Self::V;
     /// Of all lanes, halves folded onto halves.
     unsafe fn sum(a: Self::V) -> f32;
+    /// Asks for a cache line that is read once: it shall not push others out.
     unsafe fn prefetch(at: *const u8);
 }
 
@@ -134,6 +139,23 @@ impl Simd for Plain {
         raw.map(|bits| half::f16::from_bits(bits).to_f32())
     }
     #[inline(always)]
+    unsafe fn load_bf16_pairs(at: *const u16) -> (Self::V, Self::V) {
+        let raw = unsafe { at.cast::<[[u16; 2]; LANES]>().read_unaligned() };
+        let widen = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+        (
+            raw.map(|pair| widen(pair[0])),
+            raw.map(|pair| widen(pair[1])),
+        )
+    }
+    #[inline(always)]
+    unsafe fn split_pairs(a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+        let at = |i: usize| if i < LANES { a[i] } else { b[i - LANES] };
+        (
+            std::array::from_fn(|i| at(2 * i)),
+            std::array::from_fn(|i| at(2 * i + 1)),
+        )
+    }
+    #[inline(always)]
     unsafe fn store(at: *mut f32, v: Self::V) {
         unsafe { at.cast::<[f32; LANES]>().write_unaligned(v) }
     }
@@ -226,6 +248,28 @@ mod x86 {
             unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(at.cast())) }
         }
         #[inline(always)]
+        unsafe fn load_bf16_pairs(at: *const u16) -> (__m512, __m512) {
+            unsafe {
+                let raw = _mm512_loadu_si512(at.cast());
+                (
+                    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(raw)),
+                    _mm512_castsi512_ps(_mm512_and_si512(raw, _mm512_set1_epi32(!0xffff))),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn split_pairs(a: __m512, b: __m512) -> (__m512, __m512) {
+            unsafe {
+                let even =
+                    _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+                let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+                (
+                    _mm512_permutex2var_ps(a, even, b),
+                    _mm512_permutex2var_ps(a, odd, b),
+                )
+            }
+        }
+        #[inline(always)]
         unsafe fn store(at: *mut f32, v: __m512) {
             unsafe { _mm512_storeu_ps(at, v) }
         }
@@ -275,7 +319,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn prefetch(at: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_NTA>(at.cast()) }
         }
     }
 
@@ -311,6 +355,31 @@ mod x86 {
             unsafe {
                 let widen = |at: *const u16| _mm256_cvtph_ps(_mm_loadu_si128(at.cast()));
                 (widen(at), widen(at.add(8)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16_pairs(at: *const u16) -> (Pair, Pair) {
+            unsafe {
+                let mask = _mm256_set1_epi32(!0xffff);
+                let (low, high) = (
+                    _mm256_loadu_si256(at.cast()),
+                    _mm256_loadu_si256(at.add(16).cast()),
+                );
+                let even = |raw| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(raw));
+                let odd = |raw| _mm256_castsi256_ps(_mm256_and_si256(raw, mask));
+                ((even(low), even(high)), (odd(low), odd(high)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn split_pairs(a: Pair, b: Pair) -> (Pair, Pair) {
+            unsafe {
+                // Within halves first, then the halves' quarters into order.
+                let order = |v: __m256| {
+                    _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(v)))
+                };
+                let even = |v: Pair| order(_mm256_shuffle_ps::<0b10_00_10_00>(v.0, v.1));
+                let odd = |v: Pair| order(_mm256_shuffle_ps::<0b11_01_11_01>(v.0, v.1));
+                ((even(a), even(b)), (odd(a), odd(b)))
             }
         }
         #[inline(always)]
@@ -369,7 +438,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn prefetch(at: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_NTA>(at.cast()) }
         }
     }
 }

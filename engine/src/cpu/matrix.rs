@@ -13,8 +13,10 @@ use super::pool::{self, Shares};
 const PIECE_BYTES: usize = 32 << 10;
 /// Outputs of one piece of a matrix-matrix product.
 const PIECE_OUTPUTS: usize = 192;
-/// Columns of one piece of a product with the transposed matrix.
-const PIECE_COLUMNS: usize = 128;
+/// Columns of one piece of a product with the transposed matrix: what registers can sum.
+const PIECE_COLUMNS: usize = 256;
+/// Stretches of rows of such a product, whose parts are added in order.
+const ROW_PARTS: usize = 4;
 
 /// From this size on a matrix stays in the tensor it was loaded as; smaller ones move to a cache-line boundary.
 const KEPT_BYTES: usize = 4 << 20;
@@ -183,29 +185,35 @@ impl Matrix {
 
     /// `out = W^T g`, on all threads.
     pub(crate) fn transposed_times_vector(&self, g: &[f32], out: &mut [f32]) {
-        assert!(g.len() == self.outputs && out.len() == self.inputs);
-        let shares = Shares::new(out);
-        let pieces = self.inputs.div_ceil(PIECE_COLUMNS);
-        pool::run(pieces, |piece| {
-            let first = piece * PIECE_COLUMNS;
-            let count = PIECE_COLUMNS.min(self.inputs - first);
-            // SAFETY: pieces cover disjoint columns.
-            let out = unsafe { std::slice::from_raw_parts_mut(shares.at(first), count) };
-            self.columns_dot(first, g, out);
-        });
+        transposed_products(&[(self, g)], out);
     }
 
-    /// `out[c] = sum_r g[r] W[r, first + c]`, on this thread.
-    pub(crate) fn columns_dot(&self, first: usize, g: &[f32], out: &mut [f32]) {
+    /// Pieces of a product with the transposed matrix.
+    fn transposed_pieces(&self) -> usize {
+        self.inputs.div_ceil(PIECE_COLUMNS) * ROW_PARTS
+    }
+
+    /// Columns `first..` of the part of `W^T g` that comes of one stretch of rows, on this thread.
+    fn columns_dot(&self, part: usize, first: usize, g: &[f32], out: &mut [f32]) {
+        let step = self.outputs.div_ceil(ROW_PARTS);
+        let from = (part * step).min(self.outputs);
+        let rows = step.min(self.outputs - from);
         let cols = out.len();
         assert!(first + cols <= self.inputs && g.len() == self.outputs);
-        let (n, rows, g, o) = (self.inputs, self.outputs, g.as_ptr(), out.as_mut_ptr());
-        // SAFETY: checked above.
+        let (n, start, g) = (self.inputs, from * self.inputs + first, &g[from..]);
+        let (g, o) = (g.as_ptr(), out.as_mut_ptr());
+        // SAFETY: rows and columns were checked to be there.
         unsafe {
             match self.place {
-                Place::F32(w) => kernels::columns_dot_f32(w.add(first), n, rows, g, cols, o),
-                Place::Bf16(w) => kernels::columns_dot_bf16(w.add(first), n, rows, g, cols, o),
-                Place::F16(w) => kernels::columns_dot_f16(w.add(first), n, rows, g, cols, o),
+                Place::F32(w) => {
+                    kernels::columns_dot_f32(w.wrapping_add(start), n, rows, g, cols, o)
+                }
+                Place::Bf16(w) => {
+                    kernels::columns_dot_bf16(w.wrapping_add(start), n, rows, g, cols, o)
+                }
+                Place::F16(w) => {
+                    kernels::columns_dot_f16(w.wrapping_add(start), n, rows, g, cols, o)
+                }
             }
         }
     }
@@ -286,6 +294,33 @@ impl Matrix {
                 }
             }
         });
+    }
+}
+
+/// `out = sum_i W_i^T g_i` of matrices with equally many inputs, on all threads.
+pub(crate) fn transposed_products(products: &[(&Matrix, &[f32])], out: &mut [f32]) {
+    let width = out.len();
+    assert!(products.iter().all(|(matrix, _)| matrix.inputs == width));
+    let mut parts = Floats::zeros(products.len() * ROW_PARTS * width);
+    let shares = Shares::new(&mut parts);
+    let pieces: usize = products.iter().map(|(m, _)| m.transposed_pieces()).sum();
+    let each = pieces / products.len().max(1);
+    pool::run(pieces, |piece| {
+        let (product, piece) = (piece / each, piece % each);
+        let (tile, part) = (piece / ROW_PARTS, piece % ROW_PARTS);
+        let (matrix, g) = products[product];
+        let first = tile * PIECE_COLUMNS;
+        let count = PIECE_COLUMNS.min(width - first);
+        let at = (product * ROW_PARTS + part) * width + first;
+        // SAFETY: pieces cover disjoint stretches of the parts.
+        let out = unsafe { std::slice::from_raw_parts_mut(shares.at(at), count) };
+        matrix.columns_dot(part, first, g, out);
+    });
+    out.fill(0.0);
+    for part in parts.chunks_exact(width) {
+        for (sum, value) in out.iter_mut().zip(part) {
+            *sum += value;
+        }
     }
 }
 

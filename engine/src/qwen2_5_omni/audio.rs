@@ -16,6 +16,9 @@ const NORM_EPS: f64 = 1e-5;
 /// Longest period of the sinusoidal positions.
 const MAX_TIMESCALE: f64 = 10_000.0;
 
+/// Chunks that pass through the tower at once: they never look at one another, so a long sound may be cut between them.
+const CHUNKS_AT_ONCE: usize = 32;
+
 /// The audio tower.
 #[derive(Debug)]
 pub(crate) struct AudioTower {
@@ -75,10 +78,19 @@ impl AudioTower {
         if tokens == 0 {
             return Ok(None);
         }
-        let (mut hidden, segments) = self.convolve(mel, device)?;
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden, &segments)?;
+        let at_once = self.config.n_window * 2 * CHUNKS_AT_ONCE;
+        let features = Tensor::from_slice(&mel.values, (mel.bins, mel.frames), device)?
+            .to_dtype(self.conv1.weight.dtype())?;
+        let mut parts = Vec::new();
+        for first in (0..mel.frames).step_by(at_once) {
+            let count = at_once.min(mel.frames - first);
+            let (mut hidden, segments) = self.convolve(&features.narrow(1, first, count)?)?;
+            for layer in &self.layers {
+                hidden = layer.forward(&hidden, &segments)?;
+            }
+            parts.push(hidden);
         }
+        let hidden = Tensor::cat(&parts, 0)?;
         // Pairs over the whole sound, across chunks; an odd last frame is dropped.
         let pairs = hidden
             .narrow(0, 0, tokens * 2)?
@@ -87,12 +99,12 @@ impl AudioTower {
         Ok(Some(self.proj.forward(&self.norm.forward(&pooled)?)?))
     }
 
-    /// Each chunk of frames is convolved and positioned on its own. -> `[frames / 2, dim]` and the chunks' lengths.
-    fn convolve(&self, mel: &Mel, device: &Device) -> Result<(Tensor, Vec<usize>)> {
+    /// Each chunk of frames `[bins, frames]` is convolved and positioned on its own.
+    /// -> `[frames / 2, dim]` and the chunks' lengths.
+    fn convolve(&self, features: &Tensor) -> Result<(Tensor, Vec<usize>)> {
         let chunk = self.config.n_window * 2;
-        let features = Tensor::from_slice(&mel.values, (mel.bins, mel.frames), device)?
-            .to_dtype(self.conv1.weight.dtype())?;
-        let whole = mel.frames / chunk;
+        let (bins, frames) = features.dims2()?;
+        let whole = frames / chunk;
         let mut parts = Vec::new();
         let mut segments = Vec::new();
         let mut push = |frames: Tensor| -> Result<()> {
@@ -113,10 +125,10 @@ impl AudioTower {
         if whole > 0 {
             let full = features
                 .narrow(1, 0, whole * chunk)?
-                .reshape((mel.bins, whole, chunk))?;
+                .reshape((bins, whole, chunk))?;
             push(full.transpose(0, 1)?.contiguous()?)?;
         }
-        let rest = mel.frames - whole * chunk;
+        let rest = frames - whole * chunk;
         if rest > 0 {
             push(
                 features
