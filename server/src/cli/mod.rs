@@ -1,4 +1,4 @@
-//! The command line: `serve`, `trace`, `world`.
+//! The command line: `serve`, `trace`, `world`, `bench`.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Limits, ServeConfig};
 use crate::serve;
 
+pub mod bench;
 mod package;
 mod scores;
 pub mod trace;
@@ -27,6 +28,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Write one sample of the synthetic world: files, question and truth.
     World(world::WorldArgs),
+    /// Measure speed and memory of this machine with this program.
+    Bench(bench::BenchArgs),
 }
 
 /// Runs what was asked for.
@@ -48,6 +51,7 @@ pub fn run(cli: Cli) -> Result<()> {
         }
         Command::Trace(args) => trace::run(&args),
         Command::World(args) => world::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 
