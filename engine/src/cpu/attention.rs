@@ -123,7 +123,8 @@ impl QueryAttention {
         }
     }
 
-    /// Adds the mean over heads of block `index`, of `count` positions, times `share` to `sum`; it is also put into `last`.
+    /// Adds the mean over heads of block `index`, of `count` positions, times `share` to `sum`; it is also put into `last`,
+    /// unless that is null.
     ///
     /// # Safety
     /// Both have room for `count <= BLOCK`.

@@ -176,7 +176,9 @@ unsafe fn add_heads<S: Simd>(
             }
             let total = S::mul(total, share);
             S::store(sum.add(k), S::add(S::load(sum.add(k)), total));
-            S::store(last.add(k), total);
+            if !last.is_null() {
+                S::store(last.add(k), total);
+            }
             k += LANES;
         }
         for k in k..count {
@@ -184,14 +186,18 @@ unsafe fn add_heads<S: Simd>(
             for h in 0..heads {
                 total += *p.add(h * BLOCK + k) * *factors.add(h);
             }
-            *last.add(k) = total * weight;
-            *sum.add(k) += *last.add(k);
+            total *= weight;
+            *sum.add(k) += total;
+            if !last.is_null() {
+                *last.add(k) = total;
+            }
         }
     }
 }
 
 for_each_level!(
-    /// `last[k] = share * sum_h factors[h] p[h, k]` and `sum[k] += last[k]`, `p` being `[heads, BLOCK]`.
+    /// `sum[k] += t[k]` and, unless it is null, `last[k] = t[k]`, with `t[k] = share * sum_h factors[h] p[h, k]`, `p` being
+    /// `[heads, BLOCK]`.
     ///
     /// # Safety
     /// `sum` and `last` have `count <= BLOCK` elements.

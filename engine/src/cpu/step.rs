@@ -26,7 +26,8 @@ impl CpuDecoder {
         let prompt = *prompt;
         b.hidden.copy_from_slice(embed);
         attmean.fill(0.0);
-        for (layer, cache) in self.layers.iter().zip(caches) {
+        attraw.fill(0.0);
+        for (index, (layer, cache)) in self.layers.iter().zip(caches).enumerate() {
             norm(&b.hidden, &layer.input_norm, s.norm_eps, &mut b.normed);
             let outs = [&mut b.queries, &mut b.keys, &mut b.values].map(|out| Shares::new(out));
             let jobs = Rows::new(layer.inward.each_ref());
@@ -50,6 +51,7 @@ impl CpuDecoder {
             let share = 1.0 / (s.heads * s.layers) as f32;
             let out = Shares::new(&mut b.after_attention);
             let (sums, lasts) = (Shares::new(attmean), Shares::new(attraw));
+            let is_last = index + 1 == s.layers;
             pool::run(rows.pieces + tapped, |piece| {
                 if piece < rows.pieces {
                     let (_, first, count) = rows.at(piece);
@@ -59,12 +61,17 @@ impl CpuDecoder {
                         .output
                         .rows_dot(first, &b.context, Some(&b.hidden), out);
                 } else {
-                    let index = piece - rows.pieces;
-                    let at = index * BLOCK;
+                    let block = piece - rows.pieces;
+                    let at = block * BLOCK;
                     // SAFETY: each piece has a block of positions of its own.
                     unsafe {
                         let count = BLOCK.min(prompt - at);
-                        attention.tap(index, count, share, sums.at(at), lasts.at(at));
+                        let last = if is_last {
+                            lasts.at(at)
+                        } else {
+                            std::ptr::null_mut()
+                        };
+                        attention.tap(block, count, share, sums.at(at), last);
                     }
                 }
             });
