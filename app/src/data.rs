@@ -107,6 +107,29 @@ pub struct ModelView {
     pub about: String,
     /// Whether it is the default.
     pub default: bool,
+    /// Whether it is in memory.
+    #[serde(default)]
+    pub state: ModelState,
+}
+
+/// Whether a model is in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum ModelState {
+    /// It is loaded when it is first asked for.
+    #[default]
+    Unloaded,
+    /// It is being downloaded or loaded.
+    Loading,
+    /// It is in memory.
+    Loaded {
+        /// `f32`, `bf16` or `f16`.
+        dtype: String,
+        /// Of its weights.
+        bytes: u64,
+    },
+    /// It could not be loaded; the operator's log says why.
+    Failed,
 }
 
 /// Limits shown before an upload.

@@ -393,6 +393,9 @@ pub struct Receipt {
     pub model: String,
     /// Hash of its weights.
     pub model_hash: String,
+    /// Precision of weights and activations: `f32`, `bf16`, `f16`; empty in records made before it was noted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub dtype: String,
     /// Version of this program.
     pub code_version: String,
     /// Decoding settings.

@@ -19,7 +19,7 @@ pub enum EngineError {
         /// From config.json.
         found: String,
         /// Comma-separated.
-        known: &'static str,
+        known: String,
     },
     /// A media item could not be decoded.
     #[error("item {item} ({name}): {source}")]

@@ -18,6 +18,7 @@ mod qwen2_5_omni;
 mod request;
 mod signals;
 mod sources;
+mod weights;
 
 pub use candle_core::Device;
 pub use error::EngineError;
@@ -25,3 +26,4 @@ pub use load::ModelFiles;
 pub use model::Model;
 pub use precision::Precision;
 pub use request::{Item, MediaItem, Outcome, RawScores, TraceOptions, TraceRequest};
+pub use weights::{INDEX_FILE, SINGLE_FILE, shards_of_index};

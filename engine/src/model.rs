@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use attribution::layout::Layout;
 use attribution::record::{SourceItem, SourceRole};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use crate::EngineError;
 use crate::load::ModelFiles;
 use crate::preprocess::Rgb;
 use crate::preprocess::mel::Mel;
 use crate::preprocess::patches::Patches;
 use crate::qwen2_5_omni::QwenOmni;
 use crate::signals::{StepScores, Wanted};
+use crate::{EngineError, Precision};
+
+/// The values of `model_type` that are known here.
+const KNOWN: [&str; 2] = ["qwen2_5_omni", "qwen2_5_omni_thinker"];
 
 /// A loaded model.
 #[derive(Debug)]
@@ -26,17 +29,24 @@ pub struct Model {
     pub name: String,
     /// Hash of the weights, for the record; empty where the caller does not set it.
     pub hash: String,
+    /// Of weights and activations.
+    pub precision: Precision,
 }
 
 impl Model {
-    /// Loads a model onto `device`: f32 on the CPU, bf16 elsewhere.
+    /// Loads a model onto `device`: in the precision of its files on the CPU, bf16 elsewhere.
     pub fn load(files: &ModelFiles, name: &str, device: &Device) -> Result<Self, EngineError> {
+        Self::load_as(files, name, device, None)
+    }
+
+    /// Loads a model onto `device`. Each tensor is read from its mapped file straight into `precision`.
+    pub fn load_as(
+        files: &ModelFiles,
+        name: &str,
+        device: &Device,
+        precision: Option<Precision>,
+    ) -> Result<Self, EngineError> {
         let config: Value = files.json("config.json")?;
-        let dtype = if device.is_cpu() {
-            DType::F32
-        } else {
-            DType::BF16
-        };
         let mut tokenizer = files.tokenizer()?;
         // A user's text never turns into special tokens, whatever it spells.
         tokenizer.set_encode_special_tokens(true);
@@ -45,26 +55,31 @@ impl Model {
             .get("model_type")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let family: Box<dyn Family> = match architecture {
-            "qwen2_5_omni" | "qwen2_5_omni_thinker" => Box::new(QwenOmni::load(
-                files,
-                config,
-                tokenizer.clone(),
-                dtype,
-                device,
-            )?),
-            _ => {
-                return Err(EngineError::UnknownArchitecture {
-                    found: architecture.to_owned(),
-                    known: "qwen2_5_omni, qwen2_5_omni_thinker",
-                });
-            }
+        if !KNOWN.contains(&architecture) {
+            return Err(EngineError::UnknownArchitecture {
+                found: architecture.to_owned(),
+                known: KNOWN.join(", "),
+            });
+        }
+        let precision = match precision {
+            Some(precision) => precision,
+            None if device.is_cpu() => files.stored_precision()?,
+            None => Precision::Bf16,
         };
+        let dtype = precision.dtype();
+        let family = Box::new(QwenOmni::load(
+            files,
+            config,
+            tokenizer.clone(),
+            dtype,
+            device,
+        )?);
         Ok(Self {
             family,
             tokenizer,
             name: name.to_owned(),
             hash: String::new(),
+            precision,
         })
     }
 }

@@ -69,6 +69,7 @@ pub fn trace(
         receipt: Receipt {
             model: model.name.clone(),
             model_hash: model.hash.clone(),
+            dtype: model.precision.name().to_owned(),
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             decoding: options.decoding.clone(),
             prompt_tokens: prompt.ids.len() as u32,

@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use candle_core::DType;
+use serde::{Deserialize, Serialize};
 
 /// How numbers are kept. Softmax, norms and logits are computed in f32 whatever this says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32 bits.
     F32,

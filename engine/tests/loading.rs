@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use attribution::record::Decoding;
 use engine::inspect::{InspectSource, inspect};
-use engine::{Device, EngineError, Model, ModelFiles};
+use engine::{Device, EngineError, Model, ModelFiles, Precision};
 
 fn checkpoint() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/qwen/checkpoint")
@@ -152,4 +152,117 @@ fn truncated_weights_are_an_error() {
         .expect_err("refused")
         .to_string();
     assert!(error.contains(name), "{error}");
+}
+
+#[test]
+fn a_missing_tensor_is_named_with_shape_and_file() {
+    let without = |name: &str| {
+        load_with("model.safetensors.index.json", |text| {
+            let mut index: serde_json::Value = serde_json::from_str(&text).expect("json");
+            let map = index["weight_map"].as_object_mut().expect("a map");
+            assert!(map.remove(name).is_some());
+            index.to_string()
+        })
+        .to_string()
+    };
+    let error = without("thinker.model.norm.weight");
+    for part in [
+        "thinker.model.norm.weight",
+        "[64]",
+        "model.safetensors.index.json",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    let error = load_with("model.safetensors.index.json", |text| {
+        // The index sends the reader to the wrong shard.
+        let mut index: serde_json::Value = serde_json::from_str(&text).expect("json");
+        let place = index["weight_map"]["thinker.model.norm.weight"].take();
+        let other = if place == "model-00001-of-00002.safetensors" {
+            "2"
+        } else {
+            "1"
+        };
+        index["weight_map"]["thinker.model.norm.weight"] =
+            format!("model-0000{other}-of-00002.safetensors").into();
+        index.to_string()
+    })
+    .to_string();
+    assert!(
+        error.contains("thinker.model.norm.weight") && error.contains("but it does not"),
+        "{error}"
+    );
+}
+
+#[test]
+fn pickles_are_not_weights() {
+    let dir = std::env::temp_dir().join(format!("omnitrace-pickle-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    for name in ["config.json", "tokenizer.json"] {
+        std::fs::copy(checkpoint().join(name), dir.join(name)).expect("copied");
+    }
+    std::fs::write(dir.join("pytorch_model.bin"), "a pickle").expect("written");
+    let error = load(&ModelFiles::Dir(dir.clone()))
+        .expect_err("refused")
+        .to_string();
+    std::fs::remove_dir_all(dir).expect("removed");
+    assert!(
+        error.contains("model.safetensors") && error.contains("pickle"),
+        "{error}"
+    );
+
+    let error = load_with("model.safetensors.index.json", |text| {
+        text.replace("model-00001-of-00002.safetensors", "pytorch_model.bin")
+    });
+    assert!(error.to_string().contains("plain file name"), "{error}");
+}
+
+#[test]
+fn every_precision_loads_and_answers() {
+    let files = ModelFiles::Dir(checkpoint());
+    let bytes = |precision| files.weight_bytes(precision).expect("whole");
+    assert_eq!(bytes(None), bytes(Some(Precision::F32)));
+    assert_eq!(bytes(None), 2 * bytes(Some(Precision::Bf16)));
+    let full = first_logits(None);
+    for precision in [Precision::Bf16, Precision::F16] {
+        let logits = first_logits(Some(precision));
+        let scale = full.iter().fold(0f32, |top, value| top.max(value.abs()));
+        let error = full
+            .iter()
+            .zip(&logits)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0f32, f32::max);
+        // bf16 keeps 8 bits.
+        assert!(
+            error > 0.0 && error < 0.05 * scale,
+            "{precision}: {error} of {scale}"
+        );
+    }
+}
+
+fn first_logits(precision: Option<Precision>) -> Vec<f32> {
+    let model = Model::load_as(
+        &ModelFiles::Dir(checkpoint()),
+        "fixture",
+        &Device::Cpu,
+        precision,
+    )
+    .expect("loads");
+    let picture = engine::inspect::Rgb {
+        width_px: 56,
+        height_px: 56,
+        data: (0..56 * 56 * 3).map(|i| (i * 7 % 251) as u8).collect(),
+    };
+    let sound = (0..16_000).map(|i| (i as f32 * 0.05).sin()).collect();
+    let sources = vec![
+        InspectSource::Text("Which is older?".to_owned()),
+        InspectSource::Image(picture),
+        InspectSource::Audio(sound, 16_000),
+    ];
+    let decoding = Decoding {
+        max_new_tokens: 2,
+        ..Decoding::default()
+    };
+    let found = inspect(&model, sources, None, &decoding).expect("runs");
+    assert!(found.scores.attgrads.iter().any(|score| *score > 0.0));
+    found.logits[0].clone()
 }

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use engine::Precision;
+
+use crate::models::memory::parse_bytes;
 
 /// `omnitrace serve`.
 #[derive(Debug, Clone, Args)]
@@ -24,10 +27,23 @@ pub struct ServeConfig {
         env = "OMNITRACE_DATA"
     )]
     pub data: PathBuf,
-    /// Models to load: a directory in the hub's layout, or the id of one in the local hub cache. The first is the
-    /// default. Without this option: the tiny model inside this program.
-    #[arg(long = "model", value_name = "DIR|ID")]
+    /// Models to offer (repeat the option): a directory in the hub's layout, or an id on the hub such as
+    /// Qwen/Qwen2.5-Omni-7B, which is downloaded into the hub's cache. The first is the default and is loaded at once, the
+    /// others on first use. Without this option: the tiny model inside this program.
+    #[arg(
+        long = "model",
+        value_name = "DIR|ID",
+        env = "OMNITRACE_MODEL",
+        value_delimiter = ','
+    )]
     pub models: Vec<String>,
+    /// Precision of weights and activations: f32, bf16 or f16. Default: that of the model's files.
+    #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
+    pub dtype: Option<Precision>,
+    /// Memory that the weights of all models may take together, for example 18G; beyond it the least recently used model
+    /// goes. Default: 85 % of what is available at the start.
+    #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
+    pub model_memory: Option<u64>,
     /// Serve the page's scripts and styles from here instead of from inside this program.
     #[arg(long, value_name = "DIR")]
     pub site: Option<PathBuf>,

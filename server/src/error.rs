@@ -37,6 +37,14 @@ pub enum ServerError {
     /// The model or the trace.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A model could not be had.
+    #[error("the model {name} cannot be loaded: {reason}")]
+    Model {
+        /// Which.
+        name: String,
+        /// What happened and what to do; for the operator.
+        reason: String,
+    },
     /// A sample of the synthetic world could not be made.
     #[error("the sample could not be made: {0}")]
     World(String),
@@ -156,6 +164,13 @@ pub fn failure_of(error: &ServerError) -> (&'static str, String) {
     match error {
         ServerError::Engine(EngineError::Media { .. }) => ("media", sentence(&error.to_string())),
         ServerError::Engine(EngineError::Request(_)) => ("request", sentence(&error.to_string())),
+        ServerError::Model { name, .. } => {
+            tracing::error!(%error, "a model cannot be loaded");
+            let message = format!(
+                "The model {name} cannot be loaded on this server at the moment. Choose another, or tell whoever runs the server."
+            );
+            ("model", message)
+        }
         other => {
             tracing::error!(error = %other, "a trace failed");
             ("internal", "The model could not finish this trace. Please send it again; if it fails again, report it.".into())

@@ -10,7 +10,7 @@ use std::fmt;
 use app::data::ItemView;
 use attribution::curation::CurationConfig;
 use attribution::record::{Decoding, Method, SignalKind, UnitScore};
-use engine::TraceOptions;
+use engine::{Precision, TraceOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -74,6 +74,9 @@ pub struct Options {
     /// Model name; the first model when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Precision of the model: `f32`, `bf16` or `f16`; the server's choice when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<Precision>,
     /// Upper bound of generated tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_new_tokens: Option<u32>,

@@ -18,7 +18,7 @@ use crate::config::{Limits, ServeConfig};
 use crate::error::ServerError;
 use crate::gallery;
 use crate::jobs::Jobs;
-use crate::models::{self, LoadedModels, ModelSpec};
+use crate::models::{self, ModelPool, ModelSpec};
 use crate::routes::{self, AppState, Shared};
 use crate::store::Store;
 use crate::worker::Worker;
@@ -70,11 +70,17 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     })?;
     let address = listener.local_addr()?;
 
+    let budget = config
+        .model_memory
+        .unwrap_or_else(models::memory::default_bytes);
+    let pool = ModelPool::new(specs.clone(), config.dtype, budget);
+    let model_states = pool.states();
     let (ready, is_ready) = watch::channel(false);
     let device = spawn_device(Device {
         store: store.clone(),
         jobs: jobs.clone(),
-        specs: specs.clone(),
+        default: specs.first().cloned(),
+        models: pool,
         limits: limits.clone(),
         slots: slots.clone(),
         ready,
@@ -83,6 +89,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         store,
         jobs: jobs.clone(),
         models: specs,
+        model_states,
         uploads: Semaphore::new(limits.max_uploads),
         limits,
         ready: is_ready,
@@ -124,7 +131,7 @@ impl Running {
                 self.jobs.shut_down();
                 match ended {
                     Ok(Ok(())) => bail!("the device thread ended by itself"),
-                    Ok(Err(error)) => return Err(error).context("the model cannot be loaded"),
+                    Ok(Err(error)) => return Err(error.into()),
                     Err(_) => bail!("the device thread died"),
                 }
             }
@@ -145,7 +152,8 @@ impl Running {
 struct Device {
     store: Arc<Store>,
     jobs: Arc<Jobs>,
-    specs: Vec<ModelSpec>,
+    default: Option<ModelSpec>,
+    models: ModelPool,
     limits: Limits,
     slots: Vec<gallery::Slot>,
     ready: watch::Sender<bool>,
@@ -164,15 +172,21 @@ fn spawn_device(device: Device) -> Result<oneshot::Receiver<Result<(), ServerErr
 }
 
 impl Device {
-    fn run(self) -> Result<(), ServerError> {
-        let models = LoadedModels::load(&self.specs)?;
-        tracing::info!(models = self.specs.len(), "models loaded");
-        self.make_examples(&models)?;
+    fn run(mut self) -> Result<(), ServerError> {
+        if let Some(default) = self.default.take() {
+            let loaded = self.models.get(&default.name, None)?;
+            tracing::info!(model = %default.name, dtype = %loaded.model.precision, "model loaded");
+            let origin = gallery::Origin {
+                model: default.name,
+                model_hash: loaded.model.hash.clone(),
+            };
+            self.make_examples(origin)?;
+        }
         self.ready.send_replace(true);
         Worker {
             jobs: self.jobs,
             store: self.store,
-            models,
+            models: self.models,
             limits: self.limits,
         }
         .run();
@@ -180,14 +194,7 @@ impl Device {
     }
 
     /// Renders missing examples beside the work: a visitor's trace need not wait for a film to be drawn.
-    fn make_examples(&self, models: &LoadedModels) -> Result<(), ServerError> {
-        let Some(default) = self.specs.first() else {
-            return Ok(());
-        };
-        let origin = gallery::Origin {
-            model: default.name.clone(),
-            model_hash: models.default_hash().to_owned(),
-        };
+    fn make_examples(&self, origin: gallery::Origin) -> Result<(), ServerError> {
         let (store, jobs, slots) = (self.store.clone(), self.jobs.clone(), self.slots.clone());
         let spawned = std::thread::Builder::new()
             .name("gallery".into())

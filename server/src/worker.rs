@@ -14,7 +14,7 @@ use crate::config::Limits;
 use crate::error::{ServerError, failure_of};
 use crate::jobs::Jobs;
 use crate::live::Live;
-use crate::models::LoadedModels;
+use crate::models::ModelPool;
 use crate::store::{Store, now_unix_secs};
 
 /// What the worker needs; it runs until the queue shuts down.
@@ -24,7 +24,7 @@ pub struct Worker {
     /// Where requests come from and records go.
     pub store: Arc<Store>,
     /// The models, used by this thread alone.
-    pub models: LoadedModels,
+    pub models: ModelPool,
     /// Bounds for the decoders and for generation.
     pub limits: Limits,
 }
@@ -39,7 +39,7 @@ enum End {
 
 impl Worker {
     /// Works until the queue shuts down.
-    pub fn run(self) {
+    pub fn run(mut self) {
         while let Some(live) = self.jobs.next() {
             let begun = Instant::now();
             let end = match self.attempt(&live) {
@@ -56,19 +56,23 @@ impl Worker {
         }
     }
 
-    fn attempt(&self, live: &Live) -> Result<End, ServerError> {
+    fn attempt(&mut self, live: &Live) -> Result<End, ServerError> {
         self.store.begin(&live.id)?;
         let stored = self
             .store
             .load(&live.id)?
             .ok_or(ServerError::Lost("the stored request"))?;
-        let Some(model) = self.models.get(&stored.request.model) else {
+        if !self.models.knows(&stored.request.model) {
             let message = format!(
-                "The model {:?} is no longer loaded on this server. Please send the trace again.",
+                "This server no longer has the model {:?}. Please send the trace again.",
                 stored.request.model
             );
             return Ok(End::Failed("unknown_model", message));
-        };
+        }
+        let items = items(&self.store, stored.request.items)?;
+        let model = self
+            .models
+            .get(&stored.request.model, stored.options.dtype)?;
         let options = stored.options.resolve(
             &self.limits.media,
             self.limits.max_new_tokens,
@@ -76,7 +80,7 @@ impl Worker {
         );
         let request = TraceRequest {
             prompt: stored.request.prompt,
-            items: self.items(stored.request.items)?,
+            items,
             options,
         };
         let mut clock = StageClock::start();
@@ -106,27 +110,6 @@ impl Worker {
         };
         self.keep(live, outcome, clock.finish())?;
         Ok(End::Finished)
-    }
-
-    fn items(&self, items: Vec<ItemView>) -> Result<Vec<Item>, ServerError> {
-        let media = |hash: String, name: String| {
-            Ok::<_, ServerError>(MediaItem {
-                bytes: self.store.blobs.read(&hash)?,
-                hash,
-                name,
-            })
-        };
-        items
-            .into_iter()
-            .map(|item| {
-                Ok(match item {
-                    ItemView::Text { text } => Item::Text(text),
-                    ItemView::Image { hash, name } => Item::Image(media(hash, name)?),
-                    ItemView::Audio { hash, name } => Item::Audio(media(hash, name)?),
-                    ItemView::Video { hash, name } => Item::Video(media(hash, name)?),
-                })
-            })
-            .collect()
     }
 
     fn keep(
@@ -169,6 +152,28 @@ impl Worker {
             }
         }
     }
+}
+
+/// The question's files, read from the store.
+fn items(store: &Store, items: Vec<ItemView>) -> Result<Vec<Item>, ServerError> {
+    let media = |hash: String, name: String| {
+        Ok::<_, ServerError>(MediaItem {
+            bytes: store.blobs.read(&hash)?,
+            hash,
+            name,
+        })
+    };
+    items
+        .into_iter()
+        .map(|item| {
+            Ok(match item {
+                ItemView::Text { text } => Item::Text(text),
+                ItemView::Image { hash, name } => Item::Image(media(hash, name)?),
+                ItemView::Audio { hash, name } => Item::Audio(media(hash, name)?),
+                ItemView::Video { hash, name } => Item::Video(media(hash, name)?),
+            })
+        })
+        .collect()
 }
 
 /// Wall time per stage. The engine reports what is done, not what begins: a stage begins where the one before it ended.

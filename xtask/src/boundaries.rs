@@ -10,16 +10,17 @@ use serde_json::Value;
 use crate::shell;
 
 /// Workspace crates that each crate may name in its manifest.
-const MAY_DEPEND: [(&str, &[&str]); 8] = [
+const MAY_DEPEND: [(&str, &[&str]); 9] = [
     ("attribution", &[]),
     ("media", &[]),
     ("world", &["media"]),
     ("engine", &["attribution", "media"]),
+    ("hub", &[]),
     ("app", &["attribution"]),
     ("frontend", &["app"]),
     (
         "server",
-        &["app", "attribution", "engine", "media", "world"],
+        &["app", "attribution", "engine", "hub", "media", "world"],
     ),
     ("dataset", &["media", "world"]),
 ];
@@ -32,7 +33,7 @@ const MUST_NOT_LINK: [(&str, &[&str]); 5] = [
         "world",
         &["candle-core", "tokio", "axum", "leptos", "getrandom"],
     ),
-    ("engine", &["tokio", "axum", "leptos", "hyper"]),
+    ("engine", &["tokio", "axum", "leptos", "hyper", "hf-hub", "ureq"]),
     (
         "frontend",
         &["candle-core", "axum", "engine", "server", "rusqlite"],

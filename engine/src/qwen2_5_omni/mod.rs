@@ -84,7 +84,7 @@ impl QwenOmni {
         // The hub's files hold the Talker too and prefix the Thinker; a Thinker saved alone has no prefix.
         let prefixed = root.contains_tensor("thinker.model.embed_tokens.weight");
         let vb = if prefixed { root.pp("thinker") } else { root };
-        let weights = |error: candle_core::Error| files.failure("model.safetensors", error);
+        let weights = |error: candle_core::Error| files.failure(files.weights_name(), error);
         Ok(Self {
             decoder: Decoder::load(&vb, &config).map_err(weights)?,
             vision: VisionTower::load(&vb.pp("visual"), &config.vision_config).map_err(weights)?,

@@ -4,7 +4,6 @@
 //! A media path is looked for beside the JSON file first, then from the current directory. Everything that can be wrong
 //! with the file is found before a model is loaded; records made before a later failure are written.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -15,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use attribution::event::TraceEvent;
 use attribution::record::{SignalKind, Stage, UnitScore};
 use clap::Args;
-use engine::{Item, MediaItem, Outcome, TraceRequest};
+use engine::{Item, MediaItem, Outcome, Precision, TraceRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::value::{Error as NameError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -23,7 +22,8 @@ use serde_json::Value;
 
 use super::package;
 use super::scores::Scores;
-use crate::models::{self, LoadedModel};
+use crate::models::memory::parse_bytes;
+use crate::models::{self, LoadedModel, ModelPool, memory};
 use crate::sample::{Block, MediaKind, Sample};
 use crate::store::now_unix_secs;
 
@@ -33,9 +33,16 @@ pub struct TraceArgs {
     /// JSON file with a list of samples, or one sample.
     #[arg(long, value_name = "F.json", alias = "questions_path")]
     pub questions_path: PathBuf,
-    /// Model: a directory in the hub's layout or an id in the local hub cache. Default: the tiny model inside.
-    #[arg(long, value_name = "DIR|ID")]
+    /// Model: a directory in the hub's layout, or an id on the hub such as Qwen/Qwen2.5-Omni-7B, which is downloaded into
+    /// the hub's cache. Default: the tiny model inside.
+    #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_MODEL")]
     pub model: Option<String>,
+    /// Precision of weights and activations: f32, bf16 or f16. Default: that of the model's files.
+    #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
+    pub dtype: Option<Precision>,
+    /// Memory that the weights of all models may take together, for example 18G. Default: 85 % of what is available.
+    #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
+    pub model_memory: Option<u64>,
     /// The signal that the sources are chosen by: attmean, attraw or attgrads. The record holds all three.
     #[arg(long, value_parser = named::<SignalKind>, value_name = "NAME")]
     pub method: Option<SignalKind>,
@@ -169,7 +176,8 @@ fn trace_all(
     records: &mut Vec<Value>,
     scores: &mut Option<Scores>,
 ) -> Result<()> {
-    let mut loaded: BTreeMap<String, LoadedModel> = BTreeMap::new();
+    let budget = args.model_memory.unwrap_or_else(memory::default_bytes);
+    let mut pool = ModelPool::new(Vec::new(), None, budget);
     let bar = ProgressBar::new(jobs.len() as u64);
     bar.set_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} samples  {elapsed_precise}  {msg}",
@@ -181,11 +189,9 @@ fn trace_all(
             .clone()
             .or_else(|| job.sample.options.model.clone())
             .unwrap_or_else(|| models::TINY.into());
-        if !loaded.contains_key(&wanted) {
-            bar.set_message(format!("loading {wanted}"));
-            loaded.insert(wanted.clone(), models::spec(&wanted)?.load()?);
-        }
-        let model = &loaded[&wanted];
+        bar.set_message(format!("loading {wanted}"));
+        let name = pool.admit(&wanted)?;
+        let model = pool.get(&name, args.dtype.or(job.sample.options.dtype))?;
         let mut outcome = trace_one(args, job, model, scores.is_some(), &bar)
             .with_context(|| title(index, &job.given))?;
         outcome.record.receipt.created_unix_secs = now_unix_secs();

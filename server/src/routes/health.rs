@@ -1,5 +1,7 @@
-//! `/livez`: the process answers. `/readyz`: the models are loaded and traces will be made.
+//! `/livez`: the process answers. `/readyz`: the default model is loaded and traces will be made; one line per model
+//! says whether it is in memory.
 
+use app::data::ModelState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,9 +15,18 @@ pub async fn live() -> &'static str {
 
 pub async fn ready(State(state): State<AppState>) -> Response {
     if *state.ready.borrow() && !state.jobs.shutting_down() {
-        return "ready".into_response();
+        let lines = state.models.iter().map(|model| {
+            let is = match state.model_states.of(&model.name) {
+                ModelState::Unloaded => "loaded on first use".to_owned(),
+                ModelState::Loading => "being loaded".to_owned(),
+                ModelState::Loaded { dtype, bytes } => format!("loaded, {dtype}, {bytes} bytes"),
+                ModelState::Failed => "could not be loaded".to_owned(),
+            };
+            format!("\n{}: {is}", model.name)
+        });
+        return format!("ready{}", lines.collect::<String>()).into_response();
     }
-    let message = "The models are still being loaded. Traces can be sent already; they wait.";
+    let message = "The model is still being loaded. Traces can be sent already; they wait.";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
         .retry_after(1)
         .into_response()

@@ -19,7 +19,7 @@ use crate::assets::Assets;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::jobs::Jobs;
-use crate::models::ModelSpec;
+use crate::models::{ModelSpec, ModelStates};
 use crate::store::Store;
 
 mod examples;
@@ -42,11 +42,13 @@ pub struct Shared {
     pub jobs: Arc<Jobs>,
     /// Names and descriptions; the default first.
     pub models: Vec<ModelSpec>,
+    /// Which of them are in memory.
+    pub model_states: Arc<ModelStates>,
     /// Bounds on requests.
     pub limits: Limits,
     /// Permits to read an upload.
     pub uploads: Semaphore,
-    /// True once the models are loaded.
+    /// True once the default model is loaded.
     pub ready: watch::Receiver<bool>,
     /// Where the page's scripts and styles come from.
     pub assets: Assets,

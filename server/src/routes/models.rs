@@ -21,6 +21,7 @@ pub fn model_views(state: &AppState) -> Vec<ModelView> {
             name: model.name.clone(),
             about: model.about.clone(),
             default: k == 0,
+            state: state.model_states.of(&model.name),
         })
         .collect()
 }

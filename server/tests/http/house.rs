@@ -59,6 +59,8 @@ pub fn config(data: PathBuf) -> ServeConfig {
         listen: ([127, 0, 0, 1], 0).into(),
         data,
         models: models(),
+        dtype: None,
+        model_memory: None,
         site: None,
         queue: 8,
         no_examples: true,

@@ -1,0 +1,333 @@
+//! Models by id, from a hub that is played by a thread: what is asked for, what never is, and what is said when it fails.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+const ID: &str = "Qwen/Random-Omni";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const TOKEN: &str = "hf_secret";
+
+/// The fixture in five shards, and what a released model has besides.
+fn repository() -> BTreeMap<String, Vec<u8>> {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/qwen/checkpoint");
+    let read = |name: &str| std::fs::read(fixture.join(name)).unwrap();
+    let mut files = BTreeMap::new();
+    for name in [
+        "config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+    ] {
+        files.insert(name.to_owned(), read(name));
+    }
+    let shards = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ]
+    .map(read);
+    let opened = shards
+        .each_ref()
+        .map(|shard| SafeTensors::deserialize(shard).unwrap());
+    let tensors: Vec<(String, TensorView<'_>)> =
+        opened.iter().flat_map(SafeTensors::tensors).collect();
+    let mut map = serde_json::Map::new();
+    for (k, part) in tensors.chunks(tensors.len().div_ceil(5)).enumerate() {
+        let name = format!("model-0000{}-of-00006.safetensors", k + 1);
+        for (tensor, _) in part {
+            map.insert(tensor.clone(), name.clone().into());
+        }
+        let part = part.iter().map(|(tensor, view)| (tensor.as_str(), view));
+        files.insert(name, safetensors::serialize(part, None).unwrap());
+    }
+    for tensor in ["talker.codec_head.weight", "token2wav.code2wav_dit_model.x"] {
+        map.insert(tensor.to_owned(), "model-00006-of-00006.safetensors".into());
+    }
+    let index = json!({"metadata": {"total_size": 1}, "weight_map": map});
+    files.insert(
+        "model.safetensors.index.json".into(),
+        serde_json::to_vec(&index).unwrap(),
+    );
+    files.insert(
+        "model-00006-of-00006.safetensors".into(),
+        b"nobody reads this".to_vec(),
+    );
+    files.insert("spk_dict.pt".into(), b"a pickle".to_vec());
+    files
+}
+
+/// One request: path, range, token.
+type Asked = (String, Option<String>, Option<String>);
+
+struct Hub {
+    url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Hub {
+    fn open(files: BTreeMap<String, Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (log, own) = (asked.clone(), url.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // A client that goes away is its own business.
+                let _ = answer(stream, &files, &own, &log);
+            }
+        });
+        Self { url, asked }
+    }
+
+    /// The names that were asked for since the last call.
+    fn files_asked(&self) -> Vec<String> {
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        let mut names: Vec<String> = asked
+            .into_iter()
+            .map(|(path, ..)| path.rsplit('/').next().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// Like the hub: small files at once, large ones by way of another address; a range always.
+fn answer(
+    mut stream: TcpStream,
+    files: &BTreeMap<String, Vec<u8>>,
+    own: &str,
+    log: &Mutex<Vec<Asked>>,
+) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?)
+        .lines()
+        .map_while(Result::ok);
+    let path = lines
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .nth(1)
+        .unwrap_or_default()
+        .to_owned();
+    let headers: BTreeMap<String, String> = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| {
+            line.split_once(": ")
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        })
+        .collect();
+    let token = headers.get("authorization").cloned();
+    log.lock()
+        .unwrap()
+        .push((path.clone(), headers.get("range").cloned(), token.clone()));
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut say = |head: &str, body: &[u8]| {
+        let common = format!("x-repo-commit: {COMMIT}\r\netag: \"e-{name}\"\r\nconnection: close");
+        write!(
+            stream,
+            "HTTP/1.1 {head}\r\ncontent-length: {}\r\n{common}\r\n\r\n",
+            body.len()
+        )?;
+        stream.write_all(body)
+    };
+    if token.as_deref() != Some(&format!("Bearer {TOKEN}")) && !path.starts_with("/cdn/") {
+        return say("401 Unauthorized", b"");
+    }
+    let known = path.starts_with(&format!("/{ID}/resolve/main/")) || path.starts_with("/cdn/");
+    let Some(content) = files.get(&name).filter(|_| known) else {
+        return say("404 Not Found", b"");
+    };
+    if name.ends_with(".safetensors") && !path.starts_with("/cdn/") {
+        return say(
+            &format!("302 Found\r\nlocation: {own}/cdn/{name}\r\nx-linked-etag: \"e-{name}\""),
+            b"",
+        );
+    }
+    let range = headers
+        .get("range")
+        .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let (first, last) = range.unwrap_or(("0", ""));
+    let first: usize = first.parse().unwrap();
+    let end = last
+        .parse::<usize>()
+        .map_or(content.len(), |last| (last + 1).min(content.len()));
+    let head = format!(
+        "206 Partial Content\r\ncontent-range: bytes {first}-{}/{}",
+        end - 1,
+        content.len()
+    );
+    say(&head, &content[first..end])
+}
+
+struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let dir = tempdir().unwrap();
+        let sample = json!([{"prompt": "Which is older?", "options": {"max_new_tokens": 4}}]);
+        std::fs::write(dir.path().join("q.json"), sample.to_string()).unwrap();
+        Self { dir }
+    }
+
+    fn trace(&self, model: &str, variables: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
+        for name in [
+            "http_proxy",
+            "HTTP_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
+            "HF_HUB_CACHE",
+            "HF_TOKEN",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(self.dir.path())
+            .args([
+                "trace",
+                "--questions-path",
+                "q.json",
+                "--output-path",
+                "out.json",
+                "--model",
+                model,
+            ])
+            .env("HF_HOME", self.dir.path().join("home"))
+            .env("NO_PROXY", "*")
+            .envs(variables.iter().copied())
+            .output()
+            .expect("the program runs")
+    }
+
+    fn traced(&self, model: &str, variables: &[(&str, &str)]) -> Value {
+        let output = self.trace(model, variables);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&std::fs::read(self.dir.path().join("out.json")).unwrap()).unwrap()
+    }
+
+    fn refused(&self, model: &str, variables: &[(&str, &str)]) -> String {
+        let output = self.trace(model, variables);
+        assert!(!output.status.success(), "{model} should be refused");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+#[test]
+fn a_model_is_fetched_once_without_what_is_never_read() {
+    let (hub, desk) = (Hub::open(repository()), Desk::new());
+    let online = [("HF_ENDPOINT", hub.url.as_str()), ("HF_TOKEN", TOKEN)];
+    let record = desk.traced(ID, &online);
+    assert_eq!(record[0]["trace"]["receipt"]["model"], ID);
+    assert_eq!(record[0]["trace"]["receipt"]["dtype"], "f32");
+    let asked = hub.files_asked();
+    let expected = [
+        "config.json",
+        "generation_config.json",
+        "model-00001-of-00006.safetensors",
+        "model-00002-of-00006.safetensors",
+        "model-00003-of-00006.safetensors",
+        "model-00004-of-00006.safetensors",
+        "model-00005-of-00006.safetensors",
+        "model.safetensors.index.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+    ];
+    assert_eq!(asked, expected);
+
+    // The cache is in the hub's own layout, and is enough from now on.
+    let repo = desk.dir.path().join("home/hub/models--Qwen--Random-Omni");
+    assert_eq!(
+        std::fs::read_to_string(repo.join("refs/main")).unwrap(),
+        COMMIT
+    );
+    let again = desk.traced(
+        ID,
+        &[
+            ("HF_HUB_OFFLINE", "1"),
+            ("HF_ENDPOINT", "http://127.0.0.1:9"),
+        ],
+    );
+    assert_eq!(again[0]["response"], record[0]["response"]);
+    assert!(hub.files_asked().is_empty());
+
+    // The same weights from a directory, the unread files broken; and in half the bytes.
+    let snapshot = repo.join("snapshots").join(COMMIT);
+    std::fs::write(snapshot.join("model-00006-of-00006.safetensors"), "broken").unwrap();
+    std::fs::write(snapshot.join("spk_dict.pt"), "a pickle").unwrap();
+    let local = desk.traced(snapshot.to_str().unwrap(), &[]);
+    assert_eq!(local[0]["response"], record[0]["response"]);
+    assert_eq!(
+        local[0]["trace"]["receipt"]["model_hash"],
+        record[0]["trace"]["receipt"]["model_hash"]
+    );
+    let half = desk.traced(ID, &[("OMNITRACE_DTYPE", "bf16"), ("HF_HUB_OFFLINE", "1")]);
+    assert_eq!(half[0]["trace"]["receipt"]["dtype"], "bf16");
+
+    // A shard that is lost is fetched again, alone.
+    std::fs::remove_file(snapshot.join("model-00003-of-00006.safetensors")).unwrap();
+    let offline = desk.refused(ID, &[("HF_HUB_OFFLINE", "1")]);
+    assert!(
+        offline.contains("model-00003-of-00006.safetensors") && offline.contains("HF_HUB_OFFLINE"),
+        "{offline}"
+    );
+    let local = desk.refused(snapshot.to_str().unwrap(), &[]);
+    assert!(
+        local.contains("model-00003-of-00006.safetensors") && local.contains("missing"),
+        "{local}"
+    );
+    desk.traced(ID, &online);
+    assert_eq!(hub.files_asked(), ["model-00003-of-00006.safetensors"]);
+}
+
+#[test]
+fn what_the_hub_refuses_is_said() {
+    let mut files = repository();
+    files.remove("model-00002-of-00006.safetensors");
+    let (hub, desk) = (Hub::open(files), Desk::new());
+    let endpoint = ("HF_ENDPOINT", hub.url.as_str());
+    let denied = desk.refused(ID, &[endpoint]);
+    assert!(
+        denied.contains("token") && denied.contains("config.json") && denied.contains(ID),
+        "{denied}"
+    );
+    // The token file of `hf auth login` serves as well as the variable.
+    std::fs::create_dir_all(desk.dir.path().join("home")).unwrap();
+    std::fs::write(desk.dir.path().join("home/token"), format!("{TOKEN}\n")).unwrap();
+    let gap = desk.refused(ID, &[endpoint]);
+    assert!(
+        gap.contains("has no model-00002-of-00006.safetensors"),
+        "{gap}"
+    );
+    let unknown = desk.refused("Qwen/Nothing", &[endpoint]);
+    assert!(
+        unknown.contains("Qwen/Nothing") && unknown.contains("config.json"),
+        "{unknown}"
+    );
+    let unreachable = desk.refused("Qwen/Nothing", &[("HF_ENDPOINT", "http://127.0.0.1:9")]);
+    assert!(
+        unreachable.contains("could not be downloaded") && unreachable.contains("127.0.0.1:9"),
+        "{unreachable}"
+    );
+    let path = desk.refused("no/such/path", &[]);
+    assert!(path.contains("neither a directory"), "{path}");
+}
