@@ -39,7 +39,7 @@ pub enum TraceStatus {
 }
 
 /// The question as it was sent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RequestView {
     /// The instruction.
     pub prompt: String,
@@ -47,6 +47,21 @@ pub struct RequestView {
     pub items: Vec<ItemView>,
     /// Model name.
     pub model: String,
+    /// The system message; empty: the model's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub system: String,
+    /// Earlier turns, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<TurnView>,
+}
+
+/// An earlier turn of the conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnView {
+    /// Whether the model wrote it.
+    pub assistant: bool,
+    /// What was said or shown.
+    pub items: Vec<ItemView>,
 }
 
 /// One item of a question.

@@ -1,13 +1,13 @@
 //! Chunks: generated text, and the text of sources, cut into sentences.
 //! In: text and token byte ranges. Out: byte ranges and token ranges that partition both.
 //!
-//! Cut at newlines first, then into sentences; a bare list marker (`1.` `-` `(a)`) joins what follows. White space
+//! Cut at newlines first, then into sentences (and on request into clauses); a bare list marker (`1.` `-` `(a)`) joins what follows. White space
 //! belongs to the piece before it. A boundary depends on what stands before it and on the one word after it, never on
 //! more: text that grows keeps every boundary whose next word is complete ([`split_stable`]).
 
 use std::ops::Range;
 
-use crate::record::Chunk;
+use crate::record::{Chunk, ChunkSize};
 
 /// Context given to the sentence rules before a candidate boundary, bytes: bounds the work on hostile text.
 #[cfg(feature = "sentences")]
@@ -16,7 +16,13 @@ const WINDOW_BYTES: usize = 512;
 /// Byte ranges of the chunks of a whole text; they partition it. Empty text has none.
 #[cfg(feature = "sentences")]
 pub fn split(text: &str) -> Vec<Range<usize>> {
-    let mut pieces = pieces(text, true);
+    split_as(text, ChunkSize::Sentence)
+}
+
+/// [`split`] into sentences or clauses.
+#[cfg(feature = "sentences")]
+pub fn split_as(text: &str, size: ChunkSize) -> Vec<Range<usize>> {
+    let mut pieces = pieces(text, true, size);
     if let Some(last) = pieces.last_mut() {
         last.end = text.len();
     }
@@ -26,7 +32,13 @@ pub fn split(text: &str) -> Vec<Range<usize>> {
 /// The chunks at the begin of `text` that no longer change, whatever is appended: a prefix of [`split`] of any longer text.
 #[cfg(feature = "sentences")]
 pub fn split_stable(text: &str) -> Vec<Range<usize>> {
-    let mut pieces = pieces(text, false);
+    split_stable_as(text, ChunkSize::Sentence)
+}
+
+/// [`split_stable`] into sentences or clauses.
+#[cfg(feature = "sentences")]
+pub fn split_stable_as(text: &str, size: ChunkSize) -> Vec<Range<usize>> {
+    let mut pieces = pieces(text, false, size);
     pieces.pop();
     pieces
 }
@@ -34,20 +46,27 @@ pub fn split_stable(text: &str) -> Vec<Range<usize>> {
 /// All pieces; the last reaches to the end of the text. `complete`: nothing will follow, so that the last word counts
 /// as complete.
 #[cfg(feature = "sentences")]
-fn pieces(text: &str, complete: bool) -> Vec<Range<usize>> {
+fn pieces(text: &str, complete: bool, size: ChunkSize) -> Vec<Range<usize>> {
     let mut out: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
+    let mut words_in_piece = 0;
     let mut words = words(text).peekable();
     let mut previous: Option<Range<usize>> = None;
     while let Some(word) = words.next() {
         if let Some(before) = previous.replace(word.clone()) {
+            words_in_piece += 1;
             let known = complete || words.peek().is_some() || word.end < text.len();
             let gap = &text[before.end..word.start];
             let at_newline = gap.contains(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}']);
-            let cut = at_newline || (known && ends_sentence(text, start, before.end, &word));
+            let ends_clause =
+                size == ChunkSize::Clause && ends_clause(&text[before.clone()], words_in_piece);
+            let cut = at_newline
+                || ends_clause
+                || (known && ends_sentence(text, start, before.end, &word));
             if cut && !is_list_marker(text[start..before.end].trim()) {
                 out.push(start..word.start);
                 start = word.start;
+                words_in_piece = 0;
             }
         }
     }
@@ -100,6 +119,20 @@ fn is_closer(c: char) -> bool {
             | '*'
             | '_'
     )
+}
+
+/// Fewest words of a clause before a comma: the items of a list stay together.
+#[cfg(feature = "sentences")]
+const CLAUSE_WORDS: usize = 3;
+
+/// Whether a clause ends with `word`, the last of so many. Looks at nothing that follows, so that live chunks keep.
+#[cfg(feature = "sentences")]
+fn ends_clause(word: &str, words: usize) -> bool {
+    match word.trim_end_matches(is_closer).chars().next_back() {
+        Some(';' | ':' | '—' | '–') => words > 1,
+        Some(',') => words >= CLAUSE_WORDS,
+        _ => false,
+    }
 }
 
 /// Whether a sentence ends at `end`, the piece having begun at `start` and `next` being the word that follows.

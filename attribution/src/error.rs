@@ -48,4 +48,7 @@ pub enum AttributionError {
         /// Index among chunks.
         chunk: usize,
     },
+    /// A transcript cannot be read.
+    #[error("the transcript cannot be read: {0}")]
+    Transcript(String),
 }

@@ -23,5 +23,6 @@ pub mod signal;
 pub mod tagger;
 pub mod time;
 pub mod trace;
+pub mod transcript;
 
 pub use error::AttributionError;

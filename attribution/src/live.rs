@@ -9,7 +9,7 @@ use crate::chunk;
 use crate::curation::Curator;
 use crate::layout::Layout;
 use crate::pos::Upos;
-use crate::record::{Chunk, ChunkAttribution, HeatMap, Method, SignalTrace, Token};
+use crate::record::{Chunk, ChunkAttribution, ChunkSize, HeatMap, Method, SignalTrace, Token};
 use crate::signal::StepSignals;
 use crate::tagger;
 use crate::trace::TraceBuilder;
@@ -19,6 +19,7 @@ use crate::trace::TraceBuilder;
 pub struct LiveTrace<'a> {
     layout: &'a Layout,
     method: Method,
+    chunk_size: ChunkSize,
     builder: TraceBuilder,
     response: String,
     tokens: Vec<Token>,
@@ -55,11 +56,17 @@ pub struct Generated {
 }
 
 impl<'a> LiveTrace<'a> {
-    /// Before the first token.
+    /// Before the first token; chunks are sentences.
     pub fn new(layout: &'a Layout, method: Method) -> Self {
+        Self::in_chunks(layout, method, ChunkSize::Sentence)
+    }
+
+    /// Before the first token.
+    pub fn in_chunks(layout: &'a Layout, method: Method, chunk_size: ChunkSize) -> Self {
         Self {
             layout,
             method,
+            chunk_size,
             builder: TraceBuilder::new(layout),
             response: String::new(),
             tokens: Vec::new(),
@@ -93,10 +100,11 @@ impl<'a> LiveTrace<'a> {
         });
         let done = self.closed_bytes();
         // Boundaries look back no further than the chunk's begin, so the open part is split on its own.
-        let stable: Vec<Range<usize>> = chunk::split_stable(&self.response[done..])
-            .into_iter()
-            .map(|piece| piece.start + done..piece.end + done)
-            .collect();
+        let stable: Vec<Range<usize>> =
+            chunk::split_stable_as(&self.response[done..], self.chunk_size)
+                .into_iter()
+                .map(|piece| piece.start + done..piece.end + done)
+                .collect();
         if stable.is_empty() {
             return Ok(Vec::new());
         }
@@ -110,7 +118,7 @@ impl<'a> LiveTrace<'a> {
     /// No further token: the chunks still open, and all of it for the record.
     pub fn finish(mut self) -> Result<(Vec<ClosedChunk>, Generated), AttributionError> {
         let done = self.closed_bytes();
-        let pieces: Vec<Range<usize>> = chunk::split(&self.response[done..])
+        let pieces: Vec<Range<usize>> = chunk::split_as(&self.response[done..], self.chunk_size)
             .into_iter()
             .map(|piece| piece.start + done..piece.end + done)
             .collect();

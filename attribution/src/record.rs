@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::curation::CurationConfig;
 
 mod check;
+mod settings;
 
 pub(crate) use check::check_counts;
+pub use settings::{AudioUnits, ChunkSize, Settings, Turn};
 
 /// The version written by this code. Every version ever shipped still loads (see `tests/golden`).
 pub const RECORD_VERSION: u32 = 1;
@@ -29,7 +31,8 @@ pub struct Record {
     /// The trace's id; empty for a record that was never stored.
     #[serde(default)]
     pub id: String,
-    /// The sources in prompt order. A non-empty instruction prompt is the first, with role [`SourceRole::Prompt`].
+    /// The sources in prompt order. A non-empty instruction prompt has the role [`SourceRole::Prompt`] and stands
+    /// before the other items of its turn, unless the package's order was asked for.
     pub sources: Vec<Source>,
     /// Every source unit; `units[k].source` indexes `sources`. Order: by source, then by position.
     pub units: Vec<Unit>,
@@ -400,6 +403,9 @@ pub struct Receipt {
     pub code_version: String,
     /// Decoding settings.
     pub decoding: Decoding,
+    /// How prompt and units were made; none in records from before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
     /// Prompt length in tokens.
     pub prompt_tokens: u32,
     /// Seconds from the Unix epoch; 0 where unknown (kept out of what must be deterministic).

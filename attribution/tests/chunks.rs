@@ -122,3 +122,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn clauses_end_at_signs_and_lists_stay_together() {
+    use attribution::chunk::{split_as, split_stable_as};
+    use attribution::record::ChunkSize::Clause;
+    let text = "When the bell rings, a red, green and blue car turns; it stops. He said: go at 10:30, not before.";
+    let pieces: Vec<&str> = split_as(text, Clause)
+        .into_iter()
+        .map(|p| &text[p])
+        .collect();
+    assert_eq!(
+        pieces,
+        [
+            "When the bell rings, ",
+            "a red, green and blue car turns; ",
+            "it stops. ",
+            "He said: ",
+            "go at 10:30, ",
+            "not before."
+        ]
+    );
+    let whole = split_as(text, Clause);
+    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+        let stable = split_stable_as(&text[..end], Clause);
+        assert_eq!(stable, whole[..stable.len()], "{}", &text[..end]);
+    }
+}

@@ -47,11 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 cite_prompt: true,
                 curation: CurationConfig::default(),
             },
-            audio_bin_secs: 1.0,
-            use_audio_in_video: true,
-            keep_scores: false,
-            limits: media::Limits::default(),
+            ..TraceOptions::default()
         },
+        ..TraceRequest::default()
     };
     let mut stages: Vec<(Stage, Instant)> = Vec::new();
     let outcome = engine::pipeline::trace(&model, &request, &mut |event| {

@@ -3,11 +3,12 @@
 
 use std::ops::ControlFlow;
 
-use attribution::record::{Decoding, Grid, SourceItem, SourceRole};
+use attribution::record::{Decoding, Grid, Settings, SourceItem, SourceRole};
+use attribution::time::TimeBins;
 use candle_core::DType;
 
 use crate::generate::generate;
-use crate::model::{DecodedSource, EncoderInput, Sound};
+use crate::model::{DecodedSource, DecodedTurn, EncoderInput, Sound};
 pub use crate::preprocess::Rgb;
 pub use crate::preprocess::mel::Mel;
 pub use crate::preprocess::patches::Patches;
@@ -54,7 +55,9 @@ pub struct Inspection {
 
 /// Which frames of a film of `frames` at `fps` a model sees.
 pub fn frame_indices(model: &Model, frames: usize, fps: f64) -> Vec<usize> {
-    model.family.frame_indices(frames, fps)
+    model
+        .family
+        .frame_indices(frames, fps, &Settings::default())
 }
 
 /// Runs one generation and keeps everything.
@@ -68,7 +71,11 @@ pub fn inspect(
         .into_iter()
         .map(|source| decoded(model, source))
         .collect::<Result<_, _>>()?;
-    let prompt = model.family.assemble(sources, system)?;
+    let turns = vec![DecodedTurn {
+        assistant: false,
+        sources,
+    }];
+    let prompt = model.family.assemble(turns, system, &Settings::default())?;
     let encoded = prompt
         .inputs
         .iter()
@@ -155,7 +162,7 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
             DecodedSource::Audio {
                 item,
                 sound: Sound { samples, rate_hz },
-                bin_secs: 1.0,
+                bins: TimeBins::uniform(duration_secs, 1.0),
             }
         }
         InspectSource::Film(frames, sound) => {
@@ -178,7 +185,7 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
             let count = frames.len();
             let frames = frames
                 .iter()
-                .map(|frame| model.family.fit_frame(frame, count))
+                .map(|frame| model.family.fit_frame(frame, count, &Settings::default()))
                 .collect::<Result<_, _>>()?;
             DecodedSource::Film {
                 item,

@@ -1,5 +1,7 @@
 //! Sources and a prompt in, trace events and a record out.
-//! Knows no async runtime, no socket, and no file system beyond `load`.
+//! Knows no async runtime, no socket, and no file system beyond `load` and the files that a [`Sample`] names.
+//!
+//! [`OmniTracer`] is the way in for other programs; [`pipeline::trace`] is the flow itself.
 
 mod attention;
 pub mod bench;
@@ -18,6 +20,7 @@ mod qwen2_5_omni;
 mod request;
 mod signals;
 mod sources;
+mod tracer;
 mod weights;
 
 pub use candle_core::Device;
@@ -25,5 +28,6 @@ pub use error::EngineError;
 pub use load::ModelFiles;
 pub use model::Model;
 pub use precision::Precision;
-pub use request::{Item, MediaItem, Outcome, RawScores, TraceOptions, TraceRequest};
+pub use request::{Item, MediaItem, Outcome, RawScores, TraceOptions, TraceRequest, Turn};
+pub use tracer::{OmniTracer, OmniTracerBuilder, Sample};
 pub use weights::{INDEX_FILE, SINGLE_FILE, shards_of_index};

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use attribution::layout::Layout;
-use attribution::record::{SourceItem, SourceRole};
+use attribution::record::{Settings, SourceItem, SourceRole, Turn};
+use attribution::time::TimeBins;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -34,7 +35,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a model onto `device`: in the precision of its files on the CPU, bf16 elsewhere.
+    /// Loads a model onto `device`, in the usual precision ([`ModelFiles::usual_precision`]).
     pub fn load(files: &ModelFiles, name: &str, device: &Device) -> Result<Self, EngineError> {
         Self::load_as(files, name, device, None)
     }
@@ -63,8 +64,7 @@ impl Model {
         }
         let precision = match precision {
             Some(precision) => precision,
-            None if device.is_cpu() => files.stored_precision()?,
-            None => Precision::Bf16,
+            None => files.usual_precision(device)?,
         };
         let dtype = precision.dtype();
         let family = Box::new(QwenOmni::load(
@@ -87,17 +87,23 @@ impl Model {
 /// What a model family brings.
 pub(crate) trait Family: std::fmt::Debug + Send + Sync {
     /// Which frames of a film of `frames` at `fps` the model sees; empty where it cannot see the film.
-    fn frame_indices(&self, frames: usize, fps: f64) -> Vec<usize>;
+    fn frame_indices(&self, frames: usize, fps: f64, settings: &Settings) -> Vec<usize>;
 
     /// A frame of a film of which the model sees `frames` frames, in the size in which it sees it.
-    fn fit_frame(&self, frame: &Rgb, frames: usize) -> Result<Rgb, EngineError>;
+    fn fit_frame(
+        &self,
+        frame: &Rgb,
+        frames: usize,
+        settings: &Settings,
+    ) -> Result<Rgb, EngineError>;
 
     /// Preprocesses the sources and lays the prompt out, ids and layout together.
-    /// `system`: a system message other than the family's own default.
+    /// `system`: a system message other than the family's own default. The answer follows the last turn.
     fn assemble(
         &self,
-        sources: Vec<DecodedSource>,
+        turns: Vec<DecodedTurn>,
         system: Option<&str>,
+        settings: &Settings,
     ) -> Result<Prompt, EngineError>;
 
     /// Embeddings of encoder input `index` of the prompt: `[tokens, hidden]`; `None` where it has no token.
@@ -138,6 +144,14 @@ pub(crate) trait Session {
     fn rewind(&mut self, wanted: Wanted);
 }
 
+/// A turn of the conversation, its sources decoded.
+#[derive(Debug)]
+pub(crate) struct DecodedTurn {
+    /// Whether the model wrote it.
+    pub(crate) assistant: bool,
+    pub(crate) sources: Vec<DecodedSource>,
+}
+
 /// A source, decoded; a film's frames are fitted. Grids inside `item` are filled in by the family.
 #[derive(Debug)]
 pub(crate) enum DecodedSource {
@@ -152,7 +166,7 @@ pub(crate) enum DecodedSource {
     Audio {
         item: SourceItem,
         sound: Sound,
-        bin_secs: f64,
+        bins: TimeBins,
     },
     Film {
         item: SourceItem,
@@ -186,6 +200,8 @@ pub(crate) struct Prompt {
     pub(crate) inputs: Vec<EncoderInput>,
     /// Partial loss, as sentences.
     pub(crate) warnings: Vec<String>,
+    /// Where each turn begins; empty where there is only one.
+    pub(crate) turns: Vec<Turn>,
 }
 
 /// A stretch of prompt positions whose embeddings have one origin.

@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 
 use attribution::event::TraceEvent;
 use attribution::live::{ClosedChunk, LiveTrace};
-use attribution::record::{Finish, RECORD_VERSION, Receipt, Record, SourceRole, Stage};
+use attribution::record::{Finish, RECORD_VERSION, Receipt, Record, Settings, SourceRole, Stage};
 
 use crate::detokenize::Detokenizer;
 use crate::generate::generate;
-use crate::model::{DecodedSource, Prompt};
+use crate::model::{DecodedSource, DecodedTurn, Prompt};
 use crate::sources::SourceDecoder;
-use crate::{EngineError, Model, Outcome, RawScores, TraceRequest};
+use crate::{EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 
 /// Generates an answer and traces it.
 ///
@@ -30,15 +30,19 @@ pub fn trace(
     let family = model.family.as_ref();
 
     let mut decoder = SourceDecoder::new(family, options);
-    let sources = decode(request, &mut decoder, &mut events)?;
-    let prompt = family.assemble(sources, None)?;
+    let turns = decode(request, &mut decoder, &mut events)?;
+    let mut prompt = family.assemble(turns, request.system.as_deref(), &options.settings)?;
     check_length(model, &prompt, options.decoding.max_new_tokens)?;
     events.send(TraceEvent::Sources {
         sources: prompt.layout.sources.clone(),
         units: prompt.layout.units.clone(),
     });
 
-    let mut live = LiveTrace::new(&prompt.layout, options.method.clone());
+    let mut live = LiveTrace::in_chunks(
+        &prompt.layout,
+        options.method.clone(),
+        options.settings.chunk,
+    );
     let mut scores = options.keep_scores.then(|| RawScores {
         prompt: prompt.ids.len(),
         ..RawScores::default()
@@ -72,6 +76,11 @@ pub fn trace(
             dtype: model.precision.name().to_owned(),
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             decoding: options.decoding.clone(),
+            settings: Some(Settings {
+                system: request.system.clone().unwrap_or_default(),
+                turns: std::mem::take(&mut prompt.turns),
+                ..options.settings.clone()
+            }),
             prompt_tokens: prompt.ids.len() as u32,
             created_unix_secs: 0,
             stage_secs: Vec::new(),
@@ -88,29 +97,67 @@ pub fn trace(
     })
 }
 
-/// The prompt text and every item, decoded in order.
+/// Every turn's items and the prompt text, decoded in the order in which the model reads them.
 fn decode(
     request: &TraceRequest,
     decoder: &mut SourceDecoder<'_>,
     events: &mut Events<'_>,
-) -> Result<Vec<DecodedSource>, EngineError> {
+) -> Result<Vec<DecodedTurn>, EngineError> {
     if request.prompt.is_empty() && request.items.is_empty() {
         return Err(EngineError::Request(
             "there is neither a prompt nor an item".to_owned(),
         ));
     }
+    let earlier = request
+        .history
+        .iter()
+        .map(|turn| turn.items.len())
+        .sum::<usize>();
+    let total = earlier + request.items.len();
+    let mut number = 0;
+    let mut next = |item: &Item| {
+        number += 1;
+        let source = decoder.decode(number, item)?;
+        events.progress(Stage::Decode, number, total);
+        Ok::<_, EngineError>(source)
+    };
+    let mut turns = Vec::with_capacity(request.history.len() + 1);
+    for turn in &request.history {
+        if turn.assistant && turn.items.iter().any(|item| !matches!(item, Item::Text(_))) {
+            return Err(EngineError::Request(
+                "a turn of the assistant holds text only".to_owned(),
+            ));
+        }
+        turns.push(DecodedTurn {
+            assistant: turn.assistant,
+            sources: turn.items.iter().map(&mut next).collect::<Result<_, _>>()?,
+        });
+    }
+    // The package puts the sound or the film of its own samples before the instruction.
+    let package_order = request.options.settings.package_order;
+    let timed = |item: &&Item| matches!(item, Item::Audio(_) | Item::Video(_));
+    let (first, rest): (Vec<&Item>, Vec<&Item>) = request
+        .items
+        .iter()
+        .partition(|item| package_order && timed(item));
     let mut sources = Vec::with_capacity(request.items.len() + 1);
+    for item in first {
+        sources.push(next(item)?);
+    }
     if !request.prompt.is_empty() {
         sources.push(DecodedSource::Text {
             role: SourceRole::Prompt,
             text: request.prompt.clone(),
         });
     }
-    for (index, item) in request.items.iter().enumerate() {
-        sources.push(decoder.decode(index + 1, item)?);
-        events.progress(Stage::Decode, index + 1, request.items.len());
+    for item in rest {
+        sources.push(next(item)?);
     }
-    Ok(sources)
+    turns.push(DecodedTurn {
+        assistant: false,
+        sources,
+    });
+    Ok(turns)
 }
 
 /// Encodes, prefills and generates; every step goes through `live` as it happens.

@@ -2,17 +2,31 @@
 
 use std::sync::Arc;
 
-use attribution::record::{Decoding, Method, Record};
+use attribution::record::{Decoding, Method, Record, Settings};
 
-/// A prompt and its sources, in the order in which the model reads them: prompt first, then the items.
-#[derive(Debug, Clone)]
+/// A prompt and its sources, in the order in which the model reads them: system message, earlier turns, then the prompt and
+/// its items.
+#[derive(Debug, Clone, Default)]
 pub struct TraceRequest {
+    /// A system message; none: the model's own.
+    pub system: Option<String>,
+    /// Earlier turns of the conversation, the oldest first.
+    pub history: Vec<Turn>,
     /// The instruction; may be empty.
     pub prompt: String,
     /// Any interleaving of any number of items.
     pub items: Vec<Item>,
     /// Decoding, method, units.
     pub options: TraceOptions,
+}
+
+/// An earlier turn of a conversation.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// Whether the model wrote it; then it holds text only.
+    pub assistant: bool,
+    /// What was said or shown.
+    pub items: Vec<Item>,
 }
 
 /// One item of the question.
@@ -46,14 +60,31 @@ pub struct TraceOptions {
     pub decoding: Decoding,
     /// Signal, unit score, curation for the live attributions.
     pub method: Method,
-    /// Length of a time bin of sound, seconds.
-    pub audio_bin_secs: f64,
-    /// Whether a film's own sound is heard, where it has one.
-    pub use_audio_in_video: bool,
+    /// Chunks, units, films. Its `system` and `turns` are filled in from the request.
+    pub settings: Settings,
     /// Keep the raw `[T, P]` signals for `Outcome::scores`.
     pub keep_scores: bool,
     /// Limits for the decoders.
     pub limits: media::Limits,
+}
+
+impl Default for TraceOptions {
+    /// Greedy, at most 256 tokens, no n-gram of 3 twice: as the released package generates.
+    fn default() -> Self {
+        Self {
+            decoding: Decoding {
+                max_new_tokens: 256,
+                temperature: 0.0,
+                top_p: 1.0,
+                seed: 0,
+                no_repeat_ngram: 3,
+            },
+            method: Method::default(),
+            settings: Settings::default(),
+            keep_scores: false,
+            limits: media::Limits::default(),
+        }
+    }
 }
 
 /// A finished (or stopped) trace.

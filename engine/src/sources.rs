@@ -2,6 +2,7 @@
 //! In: a [`TraceRequest`]. Out: sources as the family reads them, and the pictures made on the way.
 
 use attribution::record::{Grid, SourceItem, SourceRole};
+use attribution::time::TimeBins;
 use media::{Film, Picture};
 
 use crate::model::{DecodedSource, Family, Sound};
@@ -89,15 +90,12 @@ impl<'a> SourceDecoder<'a> {
             duration_secs: sound.duration_secs(),
             peaks: peaks(&sound.samples),
         };
+        let bins = TimeBins::uniform(sound.duration_secs(), self.options.settings.audio_bin_secs);
         let sound = Sound {
             samples: sound.samples,
             rate_hz: sound.rate_hz,
         };
-        Ok(DecodedSource::Audio {
-            item,
-            sound,
-            bin_secs: self.options.audio_bin_secs,
-        })
+        Ok(DecodedSource::Audio { item, sound, bins })
     }
 
     fn film(
@@ -112,21 +110,27 @@ impl<'a> SourceDecoder<'a> {
             source,
         };
         let info = film.info();
-        let indices = self.family.frame_indices(info.frame_count, info.fps);
+        let indices = self
+            .family
+            .frame_indices(info.frame_count, info.fps, &self.options.settings);
         let thumbnail_every = indices.len().div_ceil(MAX_THUMBNAILS).max(1);
         let (mut frames, mut thumbnails) = (Vec::with_capacity(indices.len()), Vec::new());
         let mut done = 0;
         for batch in indices.chunks(self.frames_at_once(info.width, info.height)) {
             for picture in film.frames(batch).map_err(failed)? {
                 let picture = rgb(picture);
-                frames.push(self.family.fit_frame(&picture, indices.len())?);
+                frames.push(self.family.fit_frame(
+                    &picture,
+                    indices.len(),
+                    &self.options.settings,
+                )?);
                 if done % thumbnail_every == 0 {
                     thumbnails.push(self.thumbnail(&picture).map_err(failed)?);
                 }
                 done += 1;
             }
         }
-        let sound = if self.options.use_audio_in_video {
+        let sound = if self.options.settings.use_audio_in_video {
             self.film_sound(file, film)
         } else {
             None

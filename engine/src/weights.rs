@@ -19,6 +19,9 @@ pub const SINGLE_FILE: &str = "model.safetensors";
 /// Says in which of many files a tensor is.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
+/// Up to these bytes of f32 weights a model is small.
+const SMALL_BYTES: u64 = 2 << 30;
+
 /// The speech half of an omni model: never read.
 const UNREAD: [&str; 2] = ["talker.", "token2wav."];
 
@@ -70,32 +73,36 @@ impl ModelFiles {
     }
 
     /// Bytes that the weights take in memory once they are loaded; the headers of the files are read for it.
-    /// `None`: in the precision of the files.
-    pub fn weight_bytes(&self, precision: Option<Precision>) -> Result<u64, EngineError> {
-        let store = self.open_weights()?;
-        let mut bytes = 0;
-        for shard in &store.shards {
-            for (_, dtype, elements) in shard.tensors() {
-                let stored = dtype.size_in_bytes();
-                bytes += elements * precision.map_or(stored, |p| p.dtype().size_in_bytes()) as u64;
-            }
-        }
-        Ok(bytes)
+    pub fn weight_bytes(&self, precision: Precision) -> Result<u64, EngineError> {
+        let size = precision.dtype().size_in_bytes() as u64;
+        let counts = self.elements()?;
+        Ok(counts.iter().map(|(_, elements)| elements * size).sum())
     }
 
-    /// The precision in which most of the weights are stored; f32 where it is none of ours.
-    pub(crate) fn stored_precision(&self) -> Result<Precision, EngineError> {
-        let mut elements = [0u64; 3];
-        for shard in &self.open_weights()?.shards {
-            for (_, dtype, count) in shard.tensors() {
-                if let Some(place) = Precision::ALL.iter().position(|p| p.dtype() == dtype) {
-                    elements[place] += count;
-                }
-            }
+    /// The precision in which a model runs on `device` where nobody chooses: bf16 on a GPU. On the CPU small models run in
+    /// f32, which costs little and is exact; of a large one the files decide, since it may not fit otherwise.
+    pub fn usual_precision(&self, device: &Device) -> Result<Precision, EngineError> {
+        if !device.is_cpu() {
+            return Ok(Precision::Bf16);
         }
-        let most = elements.iter().copied().max().unwrap_or_default();
-        let place = elements.iter().position(|count| *count == most);
-        Ok(Precision::ALL[place.unwrap_or_default()])
+        if self.weight_bytes(Precision::F32)? <= SMALL_BYTES {
+            return Ok(Precision::F32);
+        }
+        let counts = self.elements()?;
+        let of = |precision: &Precision| {
+            let own = counts
+                .iter()
+                .filter(|(dtype, _)| *dtype == precision.dtype());
+            own.map(|(_, elements)| *elements).sum::<u64>()
+        };
+        let most = Precision::ALL.iter().max_by_key(|precision| of(precision));
+        Ok(most.copied().unwrap_or(Precision::F32))
+    }
+
+    /// Type and number of elements of every tensor that is read.
+    fn elements(&self) -> Result<Vec<(DType, u64)>, EngineError> {
+        let store = self.open_weights()?;
+        Ok(store.shards.iter().flat_map(Shard::tensors).collect())
     }
 
     /// Opens the weights: [`SINGLE_FILE`], or every shard of the index that holds something of the Thinker.
@@ -230,17 +237,18 @@ impl Shard {
         }
     }
 
-    /// Name, type and number of elements of what is read of this shard; types that candle does not know are left out.
-    fn tensors(&self) -> impl Iterator<Item = (String, DType, u64)> {
+    /// Type and number of elements of what is read of this shard; types that candle does not know are left out.
+    fn tensors(&self) -> Vec<(DType, u64)> {
         let views = match &self.weights {
             Weights::Mapped(map) => map.tensors(),
             Weights::Linked(slice) => slice.tensors(),
         };
-        views.into_iter().filter_map(|(name, view)| {
+        let counts = views.into_iter().filter_map(|(name, view)| {
             let dtype = DType::try_from(view.dtype()).ok()?;
             let elements = view.shape().iter().map(|side| *side as u64).product();
-            is_read(&name).then_some((name, dtype, elements))
-        })
+            is_read(&name).then_some((dtype, elements))
+        });
+        counts.collect()
     }
 }
 

@@ -43,10 +43,8 @@ fn options(max_new_tokens: u32) -> TraceOptions {
             cite_prompt: true,
             curation: CurationConfig::default(),
         },
-        audio_bin_secs: 1.0,
-        use_audio_in_video: true,
         keep_scores: true,
-        limits: media::Limits::default(),
+        ..TraceOptions::default()
     }
 }
 
@@ -63,6 +61,7 @@ fn request(max_new_tokens: u32) -> TraceRequest {
             Item::Audio(file("b.wav", sound)),
         ],
         options: options(max_new_tokens),
+        ..TraceRequest::default()
     }
 }
 
@@ -351,7 +350,7 @@ fn a_film_is_seen_and_heard_on_one_timeline() {
         assert!(media::decode_image(jpeg, &media::Limits::default()).is_ok());
     }
 
-    request.options.use_audio_in_video = false;
+    request.options.settings.use_audio_in_video = false;
     let (_, silent) = run(&model, &request);
     assert_eq!(tracks(&silent), [3, 0]);
     // 75 tokens of sound and the two marks around it.

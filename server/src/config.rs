@@ -37,7 +37,8 @@ pub struct ServeConfig {
         value_delimiter = ','
     )]
     pub models: Vec<String>,
-    /// Precision of weights and activations: f32, bf16 or f16. Default: that of the model's files.
+    /// Precision of weights and activations: f32, bf16 or f16. Default: f32 for small models,
+    /// that of the files for large ones, bf16 on a GPU.
     #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
     pub dtype: Option<Precision>,
     /// Memory that the weights of all models may take together, for example 18G; beyond it the least recently used model

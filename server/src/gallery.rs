@@ -113,6 +113,7 @@ pub fn request(
         prompt: sample.prompt,
         items,
         model,
+        ..RequestView::default()
     })
 }
 

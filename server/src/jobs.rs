@@ -261,6 +261,7 @@ mod tests {
             prompt: "p".into(),
             items: Vec::new(),
             model: "m".into(),
+            ..RequestView::default()
         };
         NewTrace {
             id: id.into(),

@@ -1,5 +1,9 @@
 //! The package's sample form, `{"prompt", "question": [{"text"}, {"image"}, {"audio"}, {"video"}, ...], "options"}`:
-//! what the HTTP API takes, what `trace` reads and what `world` writes.
+//! what the HTTP API takes, what `trace` reads and what `world` writes. Beside it a sample may hold
+//! - `"system": "..."`, a system message in place of the model's own;
+//! - `"turns": [{"role": "user", "content": [blocks] or "..."}, {"role": "assistant", "content": "..."}, ...]`, the earlier
+//!   turns of the conversation, the oldest first. They begin with the user's and end with the assistant's; `prompt` and
+//!   `question` are what the user says next, and what is answered.
 //!
 //! A block's `text` is a string or a list of strings (each becomes an item of its own); `image`, `audio` and `video` name
 //! a file (command line) or another part of the request (HTTP). Fields that are not known here (`id`, `task`,
@@ -9,7 +13,9 @@ use std::fmt;
 
 use app::data::ItemView;
 use attribution::curation::CurationConfig;
-use attribution::record::{Decoding, Method, SignalKind, UnitScore};
+use attribution::record::{
+    AudioUnits, ChunkSize, Decoding, Method, Settings, SignalKind, UnitScore,
+};
 use engine::{Precision, TraceOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,8 +27,21 @@ pub struct Sample {
     pub prompt: String,
     /// The question, block by block.
     pub blocks: Vec<Block>,
+    /// A system message; empty: the model's own.
+    pub system: String,
+    /// Earlier turns, the oldest first; user and assistant in turn.
+    pub history: Vec<SampleTurn>,
     /// How it is to be traced.
     pub options: Options,
+}
+
+/// An earlier turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleTurn {
+    /// Whether the model wrote it; then it holds text only.
+    pub assistant: bool,
+    /// What was said or shown.
+    pub blocks: Vec<Block>,
 }
 
 /// One item of the question.
@@ -110,6 +129,27 @@ pub struct Options {
     /// Whether a film's sound is heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_audio_in_video: Option<bool>,
+    /// `bins`, or `semantic`: sentences grouped by meaning, stretches of voice where there is no transcript.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_units: Option<AudioUnits>,
+    /// Chunks of the answer: `sentence` or `clause`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<ChunkSize>,
+    /// A picture has so many units squared; 1: the whole picture is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_grid: Option<u32>,
+    /// Frames per second at which films are sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video_fps: Option<f64>,
+    /// Most pixels of a film's frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video_max_pixels: Option<u64>,
+    /// Bound for the pixels of all frames of a film.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video_total_pixels: Option<u64>,
+    /// Sounds and films before the instruction, as the released package puts those of its own samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package_order: Option<bool>,
 }
 
 /// Why a sample is not one; a sentence that names the block.
@@ -134,23 +174,19 @@ impl Sample {
         let Value::Object(object) = value else {
             return error("A sample must be a JSON object.");
         };
-        let prompt = match object.get("prompt") {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(prompt)) => prompt.clone(),
-            Some(_) => return error("`prompt` must be a string."),
+        let text = |key: &str| match object.get(key) {
+            None | Some(Value::Null) => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) => error(format!("`{key}` must be a string.")),
         };
+        let (prompt, system) = (text("prompt")?, text("system")?);
         let blocks = match object.get("question") {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(blocks)) => {
-                let mut items = Vec::with_capacity(blocks.len());
-                for (k, block) in blocks.iter().enumerate() {
-                    parse_block(k + 1, block, &mut items)?;
-                }
-                items
-            }
-            Some(_) => {
-                return error("`question` must be a list of blocks such as {\"text\": \"...\"}.");
-            }
+            Some(question) => parse_blocks("`question`", question)?,
+        };
+        let history = match object.get("turns") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(turns) => parse_turns(turns)?,
         };
         if blocks.is_empty() && prompt.trim().is_empty() {
             return error(
@@ -168,16 +204,80 @@ impl Sample {
         Ok(Self {
             prompt,
             blocks,
+            system,
+            history,
             options,
         })
     }
+
+    /// The blocks of all turns, in order; those of the question come last.
+    pub fn all_blocks(&self) -> impl Iterator<Item = &Block> {
+        let earlier = self.history.iter().flat_map(|turn| &turn.blocks);
+        earlier.chain(&self.blocks)
+    }
 }
 
-fn parse_block(number: usize, block: &Value, items: &mut Vec<Block>) -> Result<(), SampleError> {
+fn parse_blocks(place: &str, blocks: &Value) -> Result<Vec<Block>, SampleError> {
+    let Value::Array(blocks) = blocks else {
+        return error(format!(
+            "{place} must be a list of blocks such as {{\"text\": \"...\"}}."
+        ));
+    };
+    let mut items = Vec::with_capacity(blocks.len());
+    for (k, block) in blocks.iter().enumerate() {
+        parse_block(place, k + 1, block, &mut items)?;
+    }
+    Ok(items)
+}
+
+/// The earlier turns: user first, then in turn, the assistant last.
+fn parse_turns(turns: &Value) -> Result<Vec<SampleTurn>, SampleError> {
+    let form = "{\"role\": \"user\" or \"assistant\", \"content\": ...}";
+    let Value::Array(turns) = turns else {
+        return error(format!("`turns` must be a list of {form}."));
+    };
+    let mut history = Vec::with_capacity(turns.len());
+    for (k, turn) in turns.iter().enumerate() {
+        let place = format!("The content of turn {}", k + 1);
+        let assistant = k % 2 == 1;
+        let wanted = if assistant { "assistant" } else { "user" };
+        if turn.get("role").and_then(Value::as_str) != Some(wanted) {
+            return error(format!(
+                "Turn {} of `turns` must be {form} with the role {wanted:?}: user and assistant speak in turn, the user first. \
+                 A system message goes into `system`.",
+                k + 1
+            ));
+        }
+        let blocks = match turn.get("content") {
+            Some(Value::String(text)) => vec![Block::Text(text.clone())],
+            Some(content @ Value::Array(_)) => parse_blocks(&place, content)?,
+            _ => return error(format!("{place} must be a string or a list of blocks.")),
+        };
+        if assistant && blocks.iter().any(|block| !matches!(block, Block::Text(_))) {
+            return error(format!(
+                "{place} is the assistant's and must hold text only."
+            ));
+        }
+        history.push(SampleTurn { assistant, blocks });
+    }
+    if history.last().is_some_and(|turn| !turn.assistant) {
+        return error(
+            "The last of `turns` must be the assistant's: what the user says next goes into `prompt` and `question`.",
+        );
+    }
+    Ok(history)
+}
+
+fn parse_block(
+    place: &str,
+    number: usize,
+    block: &Value,
+    items: &mut Vec<Block>,
+) -> Result<(), SampleError> {
     let expected = "exactly one of `text`, `image`, `audio`, `video`";
     let Value::Object(block) = block else {
         return error(format!(
-            "Block {number} of `question` must be an object with {expected}."
+            "{place}, block {number}, must be an object with {expected}."
         ));
     };
     let given = |key: &str| block.get(key).filter(|value| !value.is_null());
@@ -191,7 +291,7 @@ fn parse_block(number: usize, block: &Value, items: &mut Vec<Block>) -> Result<(
             for text in texts {
                 let Value::String(text) = text else {
                     return error(format!(
-                        "Block {number} of `question`: a list of texts must hold strings only."
+                        "{place}, block {number}: a list of texts must hold strings only."
                     ));
                 };
                 items.push(Block::Text(text.clone()));
@@ -199,7 +299,7 @@ fn parse_block(number: usize, block: &Value, items: &mut Vec<Block>) -> Result<(
         }
         (Some(_), []) => {
             return error(format!(
-                "Block {number} of `question`: `text` must be a string or a list of strings."
+                "{place}, block {number}: `text` must be a string or a list of strings."
             ));
         }
         (None, [kind]) => match given(kind.name()) {
@@ -208,14 +308,14 @@ fn parse_block(number: usize, block: &Value, items: &mut Vec<Block>) -> Result<(
             }
             _ => {
                 return error(format!(
-                    "Block {number} of `question`: `{}` must name a file.",
+                    "{place}, block {number}: `{}` must name a file.",
                     kind.name()
                 ));
             }
         },
         _ => {
             return error(format!(
-                "Block {number} of `question` must have {expected}; it has {}.",
+                "{place}, block {number}, must have {expected}; it has {}.",
                 keys(block)
             ));
         }
@@ -236,7 +336,8 @@ fn keys(block: &Map<String, Value>) -> String {
 }
 
 impl Options {
-    fn check(&self) -> Result<(), SampleError> {
+    /// Whether every value is within its bounds.
+    pub fn check(&self) -> Result<(), SampleError> {
         let outside = |value: Option<f64>, low: f64, high: f64| {
             value.is_some_and(|v| !(low..=high).contains(&v))
         };
@@ -248,6 +349,20 @@ impl Options {
         }
         if outside(self.audio_bin_secs, 0.04, 60.0) {
             return error("`audio_bin_secs` must be between 0.04 and 60.");
+        }
+        if outside(self.video_fps, 0.1, 30.0) {
+            return error("`video_fps` must be between 0.1 and 30 frames per second.");
+        }
+        if self.image_grid.is_some_and(|k| !(1..=16).contains(&k)) {
+            return error(
+                "`image_grid` must be between 1 (the whole picture) and 16 (16 x 16 parts).",
+            );
+        }
+        let small = |pixels: Option<u64>| pixels.is_some_and(|pixels| pixels < 28 * 28);
+        if small(self.video_max_pixels) || small(self.video_total_pixels) {
+            return error(
+                "`video_max_pixels` and `video_total_pixels` must be at least 784 (28 x 28).",
+            );
         }
         if self.max_new_tokens == Some(0) {
             return error("`max_new_tokens` must be at least 1.");
@@ -280,10 +395,27 @@ impl Options {
                 cite_prompt: self.cite_prompt.unwrap_or(method.cite_prompt),
                 curation: self.curation.clone().unwrap_or(method.curation),
             },
-            audio_bin_secs: self.audio_bin_secs.unwrap_or(1.0),
-            use_audio_in_video: self.use_audio_in_video.unwrap_or(true),
+            settings: self.settings(),
             keep_scores: false,
             limits: *limits,
+        }
+    }
+}
+
+impl Options {
+    fn settings(&self) -> Settings {
+        let plain = Settings::default();
+        Settings {
+            chunk: self.chunk.unwrap_or(plain.chunk),
+            image_grid: self.image_grid.unwrap_or(plain.image_grid),
+            audio_bin_secs: self.audio_bin_secs.unwrap_or(plain.audio_bin_secs),
+            audio_units: self.audio_units.unwrap_or(plain.audio_units),
+            use_audio_in_video: self.use_audio_in_video.unwrap_or(plain.use_audio_in_video),
+            video_fps: self.video_fps,
+            video_max_pixels: self.video_max_pixels,
+            video_total_pixels: self.video_total_pixels,
+            package_order: self.package_order.unwrap_or(plain.package_order),
+            ..plain
         }
     }
 }
@@ -320,12 +452,91 @@ mod tests {
     }
 
     #[test]
+    fn turns_speak_in_turn_and_blocks_keep_their_order() {
+        let sample = Sample::parse(&json!({
+            "system": "Be short.", "prompt": "And now?",
+            "turns": [
+                {"role": "user", "content": [{"image": "1.png"}, {"text": "What is it?"}]},
+                {"role": "assistant", "content": "A circle."},
+            ],
+            "question": [{"audio": "s.wav"}],
+        }))
+        .expect("a sample");
+        assert_eq!(sample.system, "Be short.");
+        let all: Vec<&Block> = sample.all_blocks().collect();
+        let media = |kind, name: &str| Block::Media(kind, name.into());
+        assert_eq!(
+            all,
+            [
+                &media(MediaKind::Image, "1.png"),
+                &Block::Text("What is it?".into()),
+                &Block::Text("A circle.".into()),
+                &media(MediaKind::Audio, "s.wav"),
+            ]
+        );
+        let message = |turns: Value| {
+            let sample = json!({"prompt": "p", "turns": turns});
+            Sample::parse(&sample).expect_err("not a sample").0
+        };
+        assert!(message(json!("hello")).contains("list"));
+        assert!(message(json!([{"role": "system", "content": "x"}])).contains("`system`"));
+        let first = json!({"role": "user", "content": "x"});
+        assert!(message(json!([first])).contains("the assistant's"));
+        assert!(message(json!([first, first])).contains("Turn 2"));
+        let shown = json!({"role": "assistant", "content": [{"image": "x.png"}]});
+        assert!(message(json!([first, shown])).contains("text only"));
+        let nothing = json!({"role": "assistant"});
+        assert!(message(json!([first, nothing])).contains("turn 2"));
+    }
+
+    #[test]
+    fn options_are_checked_and_reach_the_engine() {
+        let sample = Sample::parse(&json!({"prompt": "p", "options": {
+            "chunk": "clause", "image_grid": 3, "video_fps": 1, "video_max_pixels": 50_000,
+            "package_order": true, "use_audio_in_video": false, "audio_bin_secs": 2, "dtype": "bf16",
+        }}))
+        .expect("a sample");
+        let settings = sample
+            .options
+            .resolve(&media::Limits::default(), 100, 3)
+            .settings;
+        let expected = Settings {
+            chunk: ChunkSize::Clause,
+            image_grid: 3,
+            video_fps: Some(1.0),
+            video_max_pixels: Some(50_000),
+            package_order: true,
+            use_audio_in_video: false,
+            audio_bin_secs: 2.0,
+            ..Settings::default()
+        };
+        assert_eq!(settings, expected);
+        assert_eq!(sample.options.dtype, Some(Precision::Bf16));
+        for (name, wrong) in [
+            ("chunk", json!("word")),
+            ("image_grid", json!(0)),
+            ("image_grid", json!(17)),
+            ("video_fps", json!(0)),
+            ("video_max_pixels", json!(10)),
+            ("audio_bin_secs", json!(0)),
+            ("dtype", json!("f8")),
+        ] {
+            let sample = json!({"prompt": "p", "options": {name: wrong.clone()}});
+            let error = Sample::parse(&sample).expect_err("refused").0;
+            assert!(
+                error.starts_with('`') && error.ends_with('.'),
+                "{name} {wrong}: {error}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let message = |value: Value| Sample::parse(&value).expect_err("not a sample").0;
         assert!(message(json!([])).contains("object"));
         assert!(message(json!({})).contains("nothing to ask"));
         assert!(message(json!({"question": "text"})).contains("list"));
-        assert!(message(json!({"question": [{"text": "a"}, {"film": "x"}]})).contains("Block 2"));
+        assert!(message(json!({"question": [{"text": "a"}, {"film": "x"}]})).contains("block 2"));
         assert!(
             message(json!({"question": [{"text": "a", "image": "b"}]}))
                 .contains("it has image, text")

@@ -8,7 +8,7 @@ use std::time::Instant;
 use app::data::ItemView;
 use attribution::event::TraceEvent;
 use attribution::record::Stage;
-use engine::{Item, MediaItem, Outcome, TraceRequest};
+use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
 
 use crate::config::Limits;
 use crate::error::{ServerError, failure_of};
@@ -69,6 +69,14 @@ impl Worker {
             );
             return Ok(End::Failed("unknown_model", message));
         }
+        let turns = (stored.request.history.into_iter())
+            .map(|turn| {
+                Ok(Turn {
+                    assistant: turn.assistant,
+                    items: items(&self.store, turn.items)?,
+                })
+            })
+            .collect::<Result<_, ServerError>>()?;
         let items = items(&self.store, stored.request.items)?;
         let model = self
             .models
@@ -78,7 +86,10 @@ impl Worker {
             self.limits.max_new_tokens,
             model.no_repeat_ngram,
         );
+        let system = Some(stored.request.system);
         let request = TraceRequest {
+            system: system.filter(|system| !system.is_empty()),
+            history: turns,
             prompt: stored.request.prompt,
             items,
             options,

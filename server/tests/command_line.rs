@@ -253,7 +253,7 @@ fn errors_name_the_sample_and_the_file() {
         "nothing was made, nothing is written"
     );
     write("form.json", json!([{"question": [{"film": "x"}]}]));
-    assert!(trace("form.json").contains("Block 1"));
+    assert!(trace("form.json").contains("block 1"));
     let message = fails(
         dir.path(),
         &[
@@ -276,4 +276,68 @@ fn errors_name_the_sample_and_the_file() {
         ],
     );
     assert!(message.contains("attmean"), "{message}");
+}
+
+#[test]
+fn turns_and_options_are_traced_and_noted() {
+    let dir = tempdir().unwrap();
+    ok(
+        dir.path(),
+        &["world", "--task", "speech", "--seed", "3", "--out", "."],
+    );
+    let sound = json_of(&dir.path().join("sample.json"))["question"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find_map(|block| block["audio"].as_str().map(str::to_owned))
+        .unwrap();
+    let sample = json!({
+        "system": "Be short.",
+        "turns": [
+            {"role": "user", "content": [{"audio": sound}, {"text": "What was said?"}]},
+            {"role": "assistant", "content": "A red car."}
+        ],
+        "prompt": "And now?\n",
+        "question": [{"text": "Listen."}, {"audio": sound}],
+        "options": {"max_new_tokens": 3, "audio_bin_secs": 2.0, "chunk": "clause"}
+    });
+    std::fs::write(dir.path().join("q.json"), sample.to_string()).unwrap();
+    let io = [
+        "trace",
+        "--questions-path",
+        "q.json",
+        "--output-path",
+        "o.json",
+    ];
+    let flags = [
+        "--package-order",
+        "--audio-bin-secs",
+        "0.5",
+        "--dtype",
+        "bf16",
+    ];
+    ok(dir.path(), &[&io[..], &flags].concat());
+    let trace = &json_of(&dir.path().join("o.json"))[0]["trace"];
+    let kinds: Vec<&str> = trace["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| match source["role"].as_str() {
+            Some("prompt") => "prompt",
+            _ => source["item"]["kind"].as_str().unwrap(),
+        })
+        .collect();
+    assert_eq!(kinds, ["audio", "text", "text", "audio", "prompt", "text"]);
+    let settings = &trace["receipt"]["settings"];
+    assert_eq!(
+        settings["audio_bin_secs"], 0.5,
+        "a flag goes before the sample"
+    );
+    assert_eq!(settings["chunk"], "clause");
+    assert_eq!(settings["package_order"], true);
+    assert_eq!(settings["system"], "Be short.");
+    assert_eq!(settings["turns"][1]["assistant"], true);
+    assert_eq!(trace["receipt"]["dtype"], "bf16");
+    let wrong = fails(dir.path(), &[&io[..], &["--image-grid", "99"]].concat());
+    assert!(wrong.contains("`image_grid`"), "{wrong}");
 }

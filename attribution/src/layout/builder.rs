@@ -52,6 +52,11 @@ impl LayoutBuilder {
         self.unit_of.len()
     }
 
+    /// Sources laid out so far.
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
     /// `count` positions that are never cited. May stand inside a film.
     pub fn special(&mut self, count: usize) {
         self.extend(count, |_| (None, None));

@@ -16,6 +16,7 @@ mod vision;
 
 use std::sync::Arc;
 
+use attribution::record::Settings;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -29,7 +30,7 @@ pub(crate) use self::thinker::ThinkerDecoder;
 use self::vision::VisionTower;
 use crate::EngineError;
 use crate::load::ModelFiles;
-use crate::model::{DecodedSource, EncoderInput, Family, Prompt, Run, Session};
+use crate::model::{DecodedSource, DecodedTurn, EncoderInput, Family, Prompt, Run, Session};
 use crate::preprocess::Rgb;
 use crate::signals::Wanted;
 
@@ -101,48 +102,61 @@ impl QwenOmni {
 }
 
 impl Family for QwenOmni {
-    fn frame_indices(&self, frames: usize, fps: f64) -> Vec<usize> {
-        self.sampled_frames(frames, fps)
+    fn frame_indices(&self, frames: usize, fps: f64, settings: &Settings) -> Vec<usize> {
+        self.sampled_frames(frames, fps, settings)
     }
 
-    fn fit_frame(&self, frame: &Rgb, frames: usize) -> Result<Rgb, EngineError> {
-        self.fitted_frame(frame, frames)
+    fn fit_frame(
+        &self,
+        frame: &Rgb,
+        frames: usize,
+        settings: &Settings,
+    ) -> Result<Rgb, EngineError> {
+        self.fitted_frame(frame, frames, settings)
     }
 
     fn assemble(
         &self,
-        sources: Vec<DecodedSource>,
+        turns: Vec<DecodedTurn>,
         system: Option<&str>,
+        settings: &Settings,
     ) -> Result<Prompt, EngineError> {
         let (mut inputs, mut warnings) = (Vec::new(), Vec::new());
-        let pieces = sources
+        let mut piece = |source| match source {
+            DecodedSource::Text { role, text } => Ok(Piece::Text { role, text }),
+            DecodedSource::Image { item, picture } => self.picture(item, &picture, &mut inputs),
+            DecodedSource::Audio { item, sound, bins } => {
+                self.sound(item, &sound, bins, &mut inputs, &mut warnings)
+            }
+            DecodedSource::Film {
+                item,
+                frames,
+                duration_secs,
+                sound,
+            } => self.film(
+                item,
+                &frames,
+                duration_secs,
+                sound,
+                settings,
+                &mut inputs,
+                &mut warnings,
+            ),
+        };
+        let turns = turns
             .into_iter()
-            .map(|source| match source {
-                DecodedSource::Text { role, text } => Ok(Piece::Text { role, text }),
-                DecodedSource::Image { item, picture } => self.picture(item, &picture, &mut inputs),
-                DecodedSource::Audio {
-                    item,
-                    sound,
-                    bin_secs,
-                } => self.sound(item, &sound, bin_secs, &mut inputs, &mut warnings),
-                DecodedSource::Film {
-                    item,
-                    frames,
-                    duration_secs,
-                    sound,
-                } => self.film(
-                    item,
-                    &frames,
-                    duration_secs,
-                    sound,
-                    &mut inputs,
-                    &mut warnings,
-                ),
+            .map(|turn| {
+                let pieces = turn
+                    .sources
+                    .into_iter()
+                    .map(&mut piece)
+                    .collect::<Result<_, _>>()?;
+                Ok((turn.assistant, pieces))
             })
-            .collect::<Result<Vec<_>, _>>()?;
-        PromptBuilder::new(&self.tokenizer, self.template).build(
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        PromptBuilder::new(&self.tokenizer, self.template, settings.image_grid).build(
             system.unwrap_or(DEFAULT_SYSTEM),
-            pieces,
+            turns,
             inputs,
             warnings,
         )

@@ -3,7 +3,7 @@
 //!
 //! Reference: transformers 5.23.0 `Qwen2_5OmniProcessor` and the vision loader of qwen-omni-utils.
 
-use attribution::record::{Grid, SourceItem};
+use attribution::record::{Grid, Settings, SourceItem};
 use attribution::time::TimeBins;
 
 use super::QwenOmni;
@@ -24,8 +24,14 @@ const MAX_RATE_HZ: u32 = 1_000_000;
 
 impl QwenOmni {
     /// Which of `frames` at `fps` are seen.
-    pub(super) fn sampled_frames(&self, frames: usize, fps: f64) -> Vec<usize> {
+    pub(super) fn sampled_frames(
+        &self,
+        frames: usize,
+        fps: f64,
+        settings: &Settings,
+    ) -> Vec<usize> {
         let p = &self.preprocess;
+        let rate = settings.video_fps.unwrap_or(p.fps);
         let factor = self.config.vision_config.temporal_patch_size;
         if frames == 0 || fps <= 0.0 {
             return Vec::new();
@@ -35,21 +41,36 @@ impl QwenOmni {
             return vec![0; factor];
         }
         let most = (p.max_frames as usize).min(frames) / factor * factor;
-        let wanted = (frames as f64 / fps * p.fps)
+        let wanted = (frames as f64 / fps * rate)
             .max((p.min_frames as usize).next_multiple_of(factor) as f64);
         let count = wanted.min(most as f64).min(frames as f64) as usize / factor * factor;
         sample_evenly(frames, count)
     }
 
     /// A frame in the size in which it is seen, when `frames` are.
-    pub(super) fn fitted_frame(&self, frame: &Rgb, frames: usize) -> Result<Rgb, EngineError> {
+    ///
+    /// The bounds are those of the reference's loader: `max_pixels` of a film may lower what its share allows, never raise it.
+    pub(super) fn fitted_frame(
+        &self,
+        frame: &Rgb,
+        frames: usize,
+        settings: &Settings,
+    ) -> Result<Rgb, EngineError> {
         let p = &self.preprocess;
         let time = self.config.vision_config.temporal_patch_size;
-        let share = p.video_total_pixels / frames.max(1) as f64 * time as f64;
+        let total = settings
+            .video_total_pixels
+            .map_or(p.video_total_pixels, |total| total as f64);
+        let share = total / frames.max(1) as f64 * time as f64;
         let min_pixels = p.video_min_pixels as f64;
         let max_pixels = (p.video_max_pixels as f64)
             .min(share)
             .max((min_pixels * 1.05).floor());
+        let max_pixels = settings
+            .video_max_pixels
+            .map_or(max_pixels, |most| max_pixels.min(most as f64));
+        // DIFFERENCE: the reference does not bound its own minimum by a smaller maximum, and then obeys the minimum.
+        let min_pixels = min_pixels.min(max_pixels);
         let (width, height) = self.fitting_size(frame, (min_pixels, max_pixels))?;
         Ok(resize_float(frame, width, height))
     }
@@ -112,6 +133,7 @@ impl QwenOmni {
         frames: &[Rgb],
         duration_secs: f64,
         sound: Option<Sound>,
+        settings: &Settings,
         inputs: &mut Vec<EncoderInput>,
         warnings: &mut Vec<String>,
     ) -> Result<Piece, EngineError> {
@@ -127,7 +149,8 @@ impl QwenOmni {
             cells,
             slices: patches.grid[0],
             secs_per_slice: (self.config.vision_config.temporal_patch_size as f64
-                / self.preprocess.fps) as f32,
+                / settings.video_fps.unwrap_or(self.preprocess.fps))
+                as f32,
             positions_per_sec: self.config.position_id_per_seconds,
             chunk_secs: self.config.seconds_per_chunk,
         };
@@ -215,15 +238,13 @@ impl QwenOmni {
         &self,
         item: SourceItem,
         sound: &Sound,
-        bin_secs: f64,
+        bins: TimeBins,
         inputs: &mut Vec<EncoderInput>,
         warnings: &mut Vec<String>,
     ) -> Result<Piece, EngineError> {
-        let duration_secs = sound.samples.len() as f64 / f64::from(sound.rate_hz.max(1));
         let mel = self.mel(sound, warnings)?;
         let tokens = token_count(mel.frames);
         inputs.push(EncoderInput::Mel(mel));
-        let bins = TimeBins::uniform(duration_secs, bin_secs);
         Ok(Piece::Audio {
             item,
             input: inputs.len() - 1,

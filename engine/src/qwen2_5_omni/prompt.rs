@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use attribution::layout::LayoutBuilder;
-use attribution::record::{SourceItem, SourceRole};
+use attribution::record::{SourceItem, SourceRole, Turn};
 use attribution::time::TimeBins;
 use tokenizers::Tokenizer;
 
@@ -67,7 +67,7 @@ pub(crate) struct FilmSound {
     pub(crate) tokens: usize,
 }
 
-/// Assembles one system and one user message and the opening of the answer.
+/// Assembles the system message, the turns and the opening of the answer.
 pub(crate) struct PromptBuilder<'a> {
     tokenizer: &'a Tokenizer,
     template: TemplateIds,
@@ -80,23 +80,23 @@ pub(crate) struct PromptBuilder<'a> {
 }
 
 impl<'a> PromptBuilder<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer, template: TemplateIds) -> Self {
+    pub(crate) fn new(tokenizer: &'a Tokenizer, template: TemplateIds, image_grid: u32) -> Self {
         Self {
             tokenizer,
             template,
             ids: Vec::new(),
             cursor: PositionCursor::default(),
             runs: Vec::new(),
-            layout: LayoutBuilder::new(),
+            layout: LayoutBuilder::with_image_regions(image_grid),
             text: TextStretch::default(),
         }
     }
 
-    /// The whole prompt.
+    /// The whole prompt: every turn by its role (`true`: the assistant's) and pieces.
     pub(crate) fn build(
         mut self,
         system: &str,
-        pieces: Vec<Piece>,
+        turns: Vec<(bool, Vec<Piece>)>,
         inputs: Vec<EncoderInput>,
         warnings: Vec<String>,
     ) -> Result<Prompt, EngineError> {
@@ -107,13 +107,23 @@ impl<'a> PromptBuilder<'a> {
         self.scaffold(format!("system\n{system}"));
         self.special(im_end)?;
         self.scaffold("\n");
-        self.special(im_start)?;
-        self.scaffold("user\n");
-        for piece in pieces {
-            self.piece(piece)?;
+        let mut marks = Vec::new();
+        for (assistant, pieces) in turns {
+            self.special(im_start)?;
+            marks.push(Turn {
+                assistant,
+                first_source: self.layout.sources() as u32,
+            });
+            self.scaffold(if assistant { "assistant\n" } else { "user\n" });
+            for piece in pieces {
+                self.piece(piece)?;
+            }
+            self.special(im_end)?;
+            self.scaffold("\n");
         }
-        self.special(im_end)?;
-        self.scaffold("\n");
+        if marks.len() == 1 {
+            marks.clear();
+        }
         self.special(im_start)?;
         self.scaffold("assistant\n");
         self.flush_text()?;
@@ -127,6 +137,7 @@ impl<'a> PromptBuilder<'a> {
             runs: self.runs,
             inputs,
             warnings,
+            turns: marks,
         })
     }
 

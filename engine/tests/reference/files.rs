@@ -36,6 +36,7 @@ impl Reference {
             prompt: String::new(),
             items,
             options: options(max_new_tokens),
+            ..TraceRequest::default()
         };
         let outcome =
             engine::pipeline::trace(&self.model, &request, &mut |_| ControlFlow::Continue(()))
@@ -131,9 +132,7 @@ fn options(max_new_tokens: u32) -> TraceOptions {
             cite_prompt: true,
             curation: CurationConfig::default(),
         },
-        audio_bin_secs: 1.0,
-        use_audio_in_video: true,
         keep_scores: true,
-        limits: media::Limits::default(),
+        ..TraceOptions::default()
     }
 }

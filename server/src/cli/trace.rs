@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use attribution::event::TraceEvent;
-use attribution::record::{SignalKind, Stage, UnitScore};
+use attribution::record::{ChunkSize, SignalKind, Stage, UnitScore};
 use clap::Args;
-use engine::{Item, MediaItem, Outcome, Precision, TraceRequest};
+use engine::{Item, MediaItem, Outcome, Precision, TraceRequest, Turn};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::value::{Error as NameError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -24,7 +24,7 @@ use super::package;
 use super::scores::Scores;
 use crate::models::memory::parse_bytes;
 use crate::models::{self, LoadedModel, ModelPool, memory};
-use crate::sample::{Block, MediaKind, Sample};
+use crate::sample::{Block, MediaKind, Options, Sample};
 use crate::store::now_unix_secs;
 
 /// `omnitrace trace`.
@@ -37,7 +37,8 @@ pub struct TraceArgs {
     /// the hub's cache. Default: the tiny model inside.
     #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_MODEL")]
     pub model: Option<String>,
-    /// Precision of weights and activations: f32, bf16 or f16. Default: that of the model's files.
+    /// Precision of weights and activations: f32, bf16 or f16. Default: f32 for small models,
+    /// that of the files for large ones, bf16 on a GPU.
     #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
     pub dtype: Option<Precision>,
     /// Memory that the weights of all models may take together, for example 18G. Default: 85 % of what is available.
@@ -63,6 +64,30 @@ pub struct TraceArgs {
     /// How a unit's score is made from its positions: sum, max or mean.
     #[arg(long, value_parser = named::<UnitScore>, value_name = "NAME")]
     pub unit_score: Option<UnitScore>,
+    /// Chunks of the answer: sentence or clause.
+    #[arg(long, value_parser = named::<ChunkSize>, value_name = "SIZE")]
+    pub chunk: Option<ChunkSize>,
+    /// Units of a picture: K x K parts; 1 is the whole picture.
+    #[arg(long, value_name = "K")]
+    pub image_grid: Option<u32>,
+    /// Length of a time bin of a sound, seconds.
+    #[arg(long, value_name = "SECS")]
+    pub audio_bin_secs: Option<f64>,
+    /// Frames per second at which films are sampled. Default: the model's own, as in the package (2).
+    #[arg(long, value_name = "N")]
+    pub video_fps: Option<f64>,
+    /// Most pixels of a film's frame.
+    #[arg(long, value_name = "N")]
+    pub video_max_pixels: Option<u64>,
+    /// Bound for the pixels of all frames of a film together.
+    #[arg(long, value_name = "N")]
+    pub video_total_pixels: Option<u64>,
+    /// Whether a film's own sound is heard.
+    #[arg(long, value_name = "true|false")]
+    pub use_audio_in_video: Option<bool>,
+    /// Put sounds and films before the instruction, as the released package does with its own samples.
+    #[arg(long)]
+    pub package_order: bool,
     /// Also write the raw signals.
     #[arg(long, value_name = "S.safetensors")]
     pub scores_path: Option<PathBuf>,
@@ -79,6 +104,8 @@ struct Job {
     /// As given, for the record.
     given: Value,
     sample: Sample,
+    /// The sample's, where no flag says otherwise.
+    options: Options,
     /// Of the media blocks, in order.
     paths: Vec<PathBuf>,
 }
@@ -133,7 +160,7 @@ fn read(args: &TraceArgs) -> Result<Vec<Job>> {
             let sample = Sample::parse(&given)
                 .map_err(|error| anyhow!("{}: {error}", title(index, &given)))?;
             let mut paths = Vec::new();
-            for block in &sample.blocks {
+            for block in sample.all_blocks() {
                 let Block::Media(kind, name) = block else {
                     continue;
                 };
@@ -153,13 +180,38 @@ fn read(args: &TraceArgs) -> Result<Vec<Job>> {
                     )
                 })?);
             }
+            let options = chosen(args, &sample.options);
+            options
+                .check()
+                .map_err(|error| anyhow!("{}: {error}", title(index, &given)))?;
             Ok(Job {
                 given,
                 sample,
+                options,
                 paths,
             })
         });
     jobs.collect()
+}
+
+/// A flag goes before what the sample says.
+fn chosen(args: &TraceArgs, options: &Options) -> Options {
+    let options = options.clone();
+    Options {
+        method: args.method.or(options.method),
+        unit_score: args.unit_score.or(options.unit_score),
+        max_new_tokens: args.max_new_tokens.or(options.max_new_tokens),
+        dtype: args.dtype.or(options.dtype),
+        chunk: args.chunk.or(options.chunk),
+        image_grid: args.image_grid.or(options.image_grid),
+        audio_bin_secs: args.audio_bin_secs.or(options.audio_bin_secs),
+        video_fps: args.video_fps.or(options.video_fps),
+        video_max_pixels: args.video_max_pixels.or(options.video_max_pixels),
+        video_total_pixels: args.video_total_pixels.or(options.video_total_pixels),
+        use_audio_in_video: args.use_audio_in_video.or(options.use_audio_in_video),
+        package_order: args.package_order.then_some(true).or(options.package_order),
+        ..options
+    }
 }
 
 /// How messages name a sample.
@@ -191,8 +243,8 @@ fn trace_all(
             .unwrap_or_else(|| models::TINY.into());
         bar.set_message(format!("loading {wanted}"));
         let name = pool.admit(&wanted)?;
-        let model = pool.get(&name, args.dtype.or(job.sample.options.dtype))?;
-        let mut outcome = trace_one(args, job, model, scores.is_some(), &bar)
+        let model = pool.get(&name, job.options.dtype)?;
+        let mut outcome = trace_one(job, model, scores.is_some(), &bar)
             .with_context(|| title(index, &job.given))?;
         outcome.record.receipt.created_unix_secs = now_unix_secs();
         records.push(package::record(&job.given, &outcome)?);
@@ -206,35 +258,43 @@ fn trace_all(
 }
 
 fn trace_one(
-    args: &TraceArgs,
     job: &Job,
     model: &LoadedModel,
     keep_scores: bool,
     bar: &ProgressBar,
 ) -> Result<Outcome> {
-    let mut options = job.sample.options.clone();
-    options.method = args.method.or(options.method);
-    options.unit_score = args.unit_score.or(options.unit_score);
-    options.max_new_tokens = args.max_new_tokens.or(options.max_new_tokens);
-    let mut options = options.resolve(&media::Limits::default(), u32::MAX, model.no_repeat_ngram);
+    let mut options =
+        job.options
+            .resolve(&media::Limits::default(), u32::MAX, model.no_repeat_ngram);
     options.keep_scores = keep_scores;
     let mut paths = job.paths.iter();
-    let mut items = Vec::with_capacity(job.sample.blocks.len());
-    for block in &job.sample.blocks {
-        items.push(match block {
-            Block::Text(text) => Item::Text(text.clone()),
+    let mut items = |blocks: &[Block]| -> Result<Vec<Item>> {
+        let item = |block: &Block| match block {
+            Block::Text(text) => Ok(Item::Text(text.clone())),
             Block::Media(kind, name) => {
                 let path = paths.next().context("a block lost its file")?;
                 let item = media_item(name, path, options.limits.max_bytes)?;
-                match kind {
+                Ok(match kind {
                     MediaKind::Image => Item::Image(item),
                     MediaKind::Audio => Item::Audio(item),
                     MediaKind::Video => Item::Video(item),
-                }
+                })
             }
+        };
+        blocks.iter().map(item).collect()
+    };
+    let mut history = Vec::with_capacity(job.sample.history.len());
+    for turn in &job.sample.history {
+        history.push(Turn {
+            assistant: turn.assistant,
+            items: items(&turn.blocks)?,
         });
     }
+    let items = items(&job.sample.blocks)?;
+    let system = Some(job.sample.system.clone());
     let request = TraceRequest {
+        system: system.filter(|system| !system.is_empty()),
+        history,
         prompt: job.sample.prompt.clone(),
         items,
         options,

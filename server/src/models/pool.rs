@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use app::data::ModelState;
 use engine::Precision;
 
+use super::LoadedModel;
 use super::memory::shown;
-use super::{LoadedModel, ModelError, ModelSpec, spec};
+use super::spec::{ModelError, ModelSpec, device, spec};
 use crate::error::ServerError;
 
 /// Every model of a process; owned by the thread that owns the device.
@@ -53,7 +54,7 @@ impl ModelStates {
 }
 
 impl ModelPool {
-    /// Nothing is loaded yet. `precision`: where a request does not say; `None`: that of each model's files.
+    /// Nothing is loaded yet. `precision`: where a request does not say; `None`: each model's usual one.
     pub fn new(specs: Vec<ModelSpec>, precision: Option<Precision>, budget_bytes: u64) -> Self {
         Self {
             specs,
@@ -139,9 +140,12 @@ impl ModelPool {
             reason,
         };
         let files = spec.files()?;
-        let bytes = files
-            .weight_bytes(asked)
-            .map_err(|error| failed(error.to_string()))?;
+        let engine = |error: engine::EngineError| failed(error.to_string());
+        let precision = match asked {
+            Some(precision) => precision,
+            None => files.usual_precision(&device()?).map_err(engine)?,
+        };
+        let bytes = files.weight_bytes(precision).map_err(engine)?;
         if bytes > self.budget_bytes {
             return Err(failed(format!(
                 "its weights take {} and models may take {} together. Allow more with --model-memory, or choose a smaller \
@@ -164,7 +168,7 @@ impl ModelPool {
             }
         }
         tracing::info!(model = %spec.name, weights = %shown(bytes), "loading");
-        let model = spec.load(&files, asked)?;
+        let model = spec.load(&files, precision)?;
         Ok(Resident {
             asked,
             bytes,
@@ -195,10 +199,8 @@ mod tests {
         let bytes: Vec<u64> = specs
             .iter()
             .map(|spec| {
-                spec.files()
-                    .expect("here")
-                    .weight_bytes(None)
-                    .expect("whole")
+                let files = spec.files().expect("here");
+                files.weight_bytes(Precision::F32).expect("whole")
             })
             .collect();
         let mut pool = ModelPool::new(specs, None, bytes[0].max(bytes[1]) + 1000);

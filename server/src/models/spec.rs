@@ -166,13 +166,14 @@ impl ModelSpec {
     pub fn load(
         &self,
         files: &ModelFiles,
-        precision: Option<Precision>,
+        precision: Precision,
     ) -> Result<LoadedModel, ServerError> {
         let failed = |error: engine::EngineError| ServerError::Model {
             name: self.name.clone(),
             reason: error.to_string(),
         };
-        let mut model = Model::load_as(files, &self.name, &device()?, precision).map_err(failed)?;
+        let mut model =
+            Model::load_as(files, &self.name, &device()?, Some(precision)).map_err(failed)?;
         model.hash = weights_hash(files)?;
         Ok(LoadedModel {
             model,
@@ -220,7 +221,8 @@ fn weights_hash(files: &ModelFiles) -> Result<String, ServerError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn device() -> Result<Device, ServerError> {
+/// Where models run: the CPU, or the first GPU of a build with `cuda`.
+pub(super) fn device() -> Result<Device, ServerError> {
     #[cfg(feature = "cuda")]
     {
         Device::new_cuda(0).map_err(|error| ServerError::Engine(error.into()))

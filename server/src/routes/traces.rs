@@ -36,14 +36,9 @@ pub fn accepted(id: String) -> Response {
 pub async fn create(State(state): State<AppState>, request: Request) -> Result<Response, ApiError> {
     // Before a byte of the upload is read.
     state.jobs.check_room().map_err(refusal)?;
-    let (sample, items) = upload::read(&state, request).await?;
-    let model = choose_model(&state, &sample.options)?;
-    let request = RequestView {
-        prompt: sample.prompt,
-        items,
-        model,
-    };
-    submit(&state, request, sample.options, String::new()).await
+    let (mut request, options) = upload::read(&state, request).await?;
+    request.model = choose_model(&state, &options)?;
+    submit(&state, request, options, String::new()).await
 }
 
 /// Queues a request whose media are stored.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use app::data::ItemView;
+use app::data::{ItemView, RequestView, TurnView};
 use axum::body::to_bytes;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
@@ -17,14 +17,14 @@ use tokio::io::AsyncWriteExt;
 use super::{AppState, blocking};
 use crate::blobs;
 use crate::error::{ApiError, ServerError};
-use crate::sample::{Block, MediaKind, Sample};
+use crate::sample::{Block, MediaKind, Options, Sample};
 use crate::store::Store;
 
 /// Longest file name that is kept for display.
 const MAX_NAME_CHARS: usize = 200;
 
-/// Reads the body: the sample, and its items with their files stored.
-pub async fn read(state: &AppState, request: Request) -> Result<(Sample, Vec<ItemView>), ApiError> {
+/// Reads the body: the question with its files stored (its model is not chosen yet), and the options.
+pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Options), ApiError> {
     let declared = content_length(&request);
     if declared.is_some_and(|bytes| bytes > state.limits.max_request_bytes) {
         return Err(request_too_large(state));
@@ -66,10 +66,11 @@ pub async fn read(state: &AppState, request: Request) -> Result<(Sample, Vec<Ite
             message,
         ));
     };
-    if sample.blocks.len() > state.limits.max_items {
+    let items = sample.all_blocks().count();
+    if items > state.limits.max_items || sample.history.len() > state.limits.max_items {
         return Err(ApiError::too_large(format!(
-            "The question has {} items; at most {} are taken.",
-            sample.blocks.len(),
+            "The question has {items} items in {} turns; at most {} are taken.",
+            sample.history.len() + 1,
             state.limits.max_items
         )));
     }
@@ -84,9 +85,31 @@ pub async fn read(state: &AppState, request: Request) -> Result<(Sample, Vec<Ite
         )));
     }
     let store = state.store.clone();
-    let blocks = sample.blocks.clone();
-    let items = blocking(move || adopt(&store, blocks, files)).await?;
-    Ok((sample, items))
+    blocking(move || {
+        let items = adopt(&store, sample.all_blocks().cloned().collect(), files)?;
+        Ok(question(sample, items))
+    })
+    .await
+}
+
+/// The question with its items, which come in the order of [`Sample::all_blocks`].
+fn question(sample: Sample, items: Vec<ItemView>) -> (RequestView, Options) {
+    let mut items = items.into_iter();
+    let mut history = Vec::with_capacity(sample.history.len());
+    for turn in sample.history {
+        history.push(TurnView {
+            assistant: turn.assistant,
+            items: items.by_ref().take(turn.blocks.len()).collect(),
+        });
+    }
+    let request = RequestView {
+        prompt: sample.prompt,
+        items: items.collect(),
+        system: sample.system,
+        history,
+        ..RequestView::default()
+    };
+    (request, sample.options)
 }
 
 fn content_length(request: &Request) -> Option<u64> {

@@ -168,3 +168,46 @@ async fn a_surprise_is_a_fresh_sample_and_a_seed_repeats_it() {
     .await;
     house.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_turn_may_show_a_picture() {
+    let data = tempdir().unwrap();
+    let house = House::open(&data).await;
+    let request = json!({
+        "system": "Be short.",
+        "turns": [
+            {"role": "user", "content": [{"image": "a"}, {"text": "What is it?"}]},
+            {"role": "assistant", "content": "A circle."}
+        ],
+        "prompt": "And this?\n",
+        "question": [{"image": "a"}],
+        "options": {"max_new_tokens": 4, "image_grid": 2}
+    });
+    let form = Form::new()
+        .text("request", request.to_string())
+        .part("a", Part::bytes(picture()).file_name("a.png"));
+    let url = format!("{}/api/traces", house.url);
+    let response = house.client.post(url).multipart(form).send().await.unwrap();
+    let record = house.record(&accepted(response).await).await;
+    let settings = &record["receipt"]["settings"];
+    assert_eq!(settings["image_grid"], 2);
+    assert_eq!(settings["system"], "Be short.");
+    let firsts: Vec<u64> = settings["turns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|turn| turn["first_source"].as_u64().unwrap())
+        .collect();
+    assert_eq!(firsts, [0, 2, 3]);
+    assert_eq!(record["sources"].as_array().unwrap().len(), 5);
+
+    let turns = json!({"prompt": "p", "turns": [{"role": "assistant", "content": "x"}]});
+    let message = refused(
+        house.send(&turns).await,
+        StatusCode::BAD_REQUEST,
+        "bad_request",
+    )
+    .await;
+    assert!(message.contains("Turn 1"), "{message}");
+    house.close().await;
+}
