@@ -144,6 +144,7 @@ mod tests {
             name: String::new(),
             duration_secs: 8.0,
             peaks: Vec::new(),
+            transcript: None,
         };
         Source {
             role: SourceRole::Content,

@@ -1,6 +1,9 @@
 //! What pages are made of, in the page's words; `server` fills it in through [`PageData`].
 
+use std::collections::BTreeMap;
+
 use attribution::record::Record;
+use attribution::transcript::Transcript;
 use serde::{Deserialize, Serialize};
 
 /// One trace as a page shows it: being made, or finished.
@@ -53,6 +56,9 @@ pub struct RequestView {
     /// Earlier turns, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TurnView>,
+    /// Transcripts that came with sounds, by content hash.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub transcripts: BTreeMap<String, Transcript>,
 }
 
 /// An earlier turn of the conversation.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::curation::CurationConfig;
+use crate::transcript::Transcript;
 
 mod check;
 mod settings;
@@ -134,6 +135,9 @@ pub enum SourceItem {
         duration_secs: f64,
         /// Peak amplitude per equal slice of the sound, 0..=255; at most 1,000.
         peaks: Vec<u8>,
+        /// What was said and when, where units follow it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transcript: Option<Transcript>,
     },
     /// A film.
     Video {

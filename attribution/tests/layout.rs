@@ -25,6 +25,7 @@ fn audio(duration_secs: f64) -> SourceItem {
         name: String::new(),
         duration_secs,
         peaks: Vec::new(),
+        transcript: None,
     }
 }
 

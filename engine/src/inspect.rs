@@ -158,6 +158,7 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
                 name: empty(),
                 duration_secs,
                 peaks: Vec::new(),
+                transcript: None,
             };
             DecodedSource::Audio {
                 item,

@@ -20,6 +20,7 @@ mod qwen2_5_omni;
 mod request;
 mod signals;
 mod sources;
+mod speech;
 mod tracer;
 mod weights;
 
@@ -29,5 +30,6 @@ pub use load::ModelFiles;
 pub use model::Model;
 pub use precision::Precision;
 pub use request::{Item, MediaItem, Outcome, RawScores, TraceOptions, TraceRequest, Turn};
+pub use speech::whisper::Transcriber;
 pub use tracer::{OmniTracer, OmniTracerBuilder, Sample};
 pub use weights::{INDEX_FILE, SINGLE_FILE, shards_of_index};

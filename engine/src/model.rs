@@ -125,6 +125,9 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         layer_done: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Option<Box<dyn Session + 'a>>, EngineError>;
 
+    /// What each id is looked up as, before any layer: a vector of the hidden size per id.
+    fn word_vectors(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError>;
+
     /// Ids that end generation.
     fn end_ids(&self) -> &[u32];
 

@@ -29,7 +29,7 @@ pub fn trace(
     let options = &request.options;
     let family = model.family.as_ref();
 
-    let mut decoder = SourceDecoder::new(family, options);
+    let mut decoder = SourceDecoder::new(model, request);
     let turns = decode(request, &mut decoder, &mut events)?;
     let mut prompt = family.assemble(turns, request.system.as_deref(), &options.settings)?;
     check_length(model, &prompt, options.decoding.max_new_tokens)?;

@@ -1,8 +1,10 @@
 //! What goes into a trace and what comes out, as plain data.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use attribution::record::{Decoding, Method, Record, Settings};
+use attribution::transcript::Transcript;
 
 /// A prompt and its sources, in the order in which the model reads them: system message, earlier turns, then the prompt and
 /// its items.
@@ -16,6 +18,8 @@ pub struct TraceRequest {
     pub prompt: String,
     /// Any interleaving of any number of items.
     pub items: Vec<Item>,
+    /// What is said in the sounds, by content hash; the units of such a sound follow it.
+    pub transcripts: BTreeMap<String, Transcript>,
     /// Decoding, method, units.
     pub options: TraceOptions,
 }

@@ -1,14 +1,19 @@
 //! The request's files -> decoded sources, within the request's limits.
 //! In: a [`TraceRequest`]. Out: sources as the family reads them, and the pictures made on the way.
 
-use attribution::record::{Grid, SourceItem, SourceRole};
+use std::collections::BTreeMap;
+
+use attribution::record::{AudioUnits, Grid, SourceItem, SourceRole};
 use attribution::time::TimeBins;
+use attribution::transcript::Transcript;
 use media::{Film, Picture};
+use tokenizers::Tokenizer;
 
 use crate::model::{DecodedSource, Family, Sound};
 use crate::preprocess::Rgb;
 use crate::preprocess::resize_float::resize_float;
-use crate::{EngineError, Item, MediaItem, TraceOptions};
+use crate::speech::semantic_units;
+use crate::{EngineError, Item, MediaItem, Model, TraceOptions, TraceRequest};
 
 /// Most slices of a waveform.
 const MAX_PEAKS: usize = 1_000;
@@ -22,6 +27,8 @@ const NO_GRID: Grid = Grid { rows: 0, cols: 0 };
 /// Decodes one request's items, one at a time.
 pub(crate) struct SourceDecoder<'a> {
     family: &'a dyn Family,
+    tokenizer: &'a Tokenizer,
+    transcripts: &'a BTreeMap<String, Transcript>,
     options: &'a TraceOptions,
     /// Content hash and JPEG bytes.
     pub(crate) derived_media: Vec<(String, Vec<u8>)>,
@@ -30,10 +37,12 @@ pub(crate) struct SourceDecoder<'a> {
 }
 
 impl<'a> SourceDecoder<'a> {
-    pub(crate) fn new(family: &'a dyn Family, options: &'a TraceOptions) -> Self {
+    pub(crate) fn new(model: &'a Model, request: &'a TraceRequest) -> Self {
         Self {
-            family,
-            options,
+            family: model.family.as_ref(),
+            tokenizer: &model.tokenizer,
+            transcripts: &request.transcripts,
+            options: &request.options,
             derived_media: Vec::new(),
             warnings: Vec::new(),
         }
@@ -59,7 +68,11 @@ impl<'a> SourceDecoder<'a> {
                 text: text.clone(),
             }),
             Item::Image(file) => self.image(file).map_err(failed(file)),
-            Item::Audio(file) => self.audio(file).map_err(failed(file)),
+            Item::Audio(file) => {
+                let sound =
+                    media::decode_sound(&file.bytes, &self.options.limits).map_err(failed(file))?;
+                self.audio(file, sound)
+            }
             Item::Video(file) => {
                 let film = Film::open(&file.bytes, &self.options.limits).map_err(failed(file))?;
                 self.film(number, file, &film)
@@ -82,18 +95,41 @@ impl<'a> SourceDecoder<'a> {
         })
     }
 
-    fn audio(&self, file: &MediaItem) -> Result<DecodedSource, media::MediaError> {
-        let sound = media::decode_sound(&file.bytes, &self.options.limits)?;
-        let item = SourceItem::Audio {
-            media: file.hash.clone(),
-            name: file.name.clone(),
-            duration_secs: sound.duration_secs(),
-            peaks: peaks(&sound.samples),
-        };
-        let bins = TimeBins::uniform(sound.duration_secs(), self.options.settings.audio_bin_secs);
+    fn audio(
+        &mut self,
+        file: &MediaItem,
+        sound: media::Sound,
+    ) -> Result<DecodedSource, EngineError> {
+        let (duration_secs, peaks) = (sound.duration_secs(), peaks(&sound.samples));
         let sound = Sound {
             samples: sound.samples,
             rate_hz: sound.rate_hz,
+        };
+        let settings = &self.options.settings;
+        let given = self.transcripts.get(&file.hash);
+        let mut semantic = None;
+        if given.is_some() || settings.audio_units == AudioUnits::Semantic {
+            semantic = semantic_units(&sound, given, self.family, self.tokenizer)?;
+            if semantic.is_none() {
+                self.warnings.push(format!(
+                    "No speech was found in {}: its units are bins of equal length.",
+                    file.name
+                ));
+            }
+        }
+        let (bins, transcript) = match semantic {
+            Some((bins, transcript)) => (bins, Some(transcript)),
+            None => (
+                TimeBins::uniform(duration_secs, settings.audio_bin_secs),
+                None,
+            ),
+        };
+        let item = SourceItem::Audio {
+            media: file.hash.clone(),
+            name: file.name.clone(),
+            duration_secs,
+            peaks,
+            transcript,
         };
         Ok(DecodedSource::Audio { item, sound, bins })
     }

@@ -45,6 +45,10 @@ pub struct ServeConfig {
     /// goes. Default: 85 % of what is available at the start.
     #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
     pub model_memory: Option<u64>,
+    /// Whisper model that writes transcripts for sounds whose units shall follow what is said: a directory in the hub's
+    /// layout, or an id on the hub such as openai/whisper-small. Without one such units follow the voice alone.
+    #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_ASR_MODEL")]
+    pub asr_model: Option<String>,
     /// Serve the page's scripts and styles from here instead of from inside this program.
     #[arg(long, value_name = "DIR")]
     pub site: Option<PathBuf>,

@@ -8,6 +8,7 @@ pub mod assets;
 pub mod blobs;
 pub mod cli;
 pub mod config;
+pub mod ears;
 pub mod error;
 pub mod gallery;
 pub mod id;

@@ -3,12 +3,15 @@
 //! - `"system": "..."`, a system message in place of the model's own;
 //! - `"turns": [{"role": "user", "content": [blocks] or "..."}, {"role": "assistant", "content": "..."}, ...]`, the earlier
 //!   turns of the conversation, the oldest first. They begin with the user's and end with the assistant's; `prompt` and
-//!   `question` are what the user says next, and what is answered.
+//!   `question` are what the user says next, and what is answered;
+//! - in an `audio` block `"transcript"`: what is said in the sound, as a list of `{"start", "end", "text"}`, as the text of an
+//!   SRT or WebVTT file, or (on the command line) as the name of such a file. The sound's units follow it.
 //!
 //! A block's `text` is a string or a list of strings (each becomes an item of its own); `image`, `audio` and `video` name
 //! a file (command line) or another part of the request (HTTP). Fields that are not known here (`id`, `task`,
 //! `source_dataset`, `answer`, ...) are carried along, never read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use app::data::ItemView;
@@ -16,6 +19,7 @@ use attribution::curation::CurationConfig;
 use attribution::record::{
     AudioUnits, ChunkSize, Decoding, Method, Settings, SignalKind, UnitScore,
 };
+use attribution::transcript::Transcript;
 use engine::{Precision, TraceOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -31,8 +35,19 @@ pub struct Sample {
     pub system: String,
     /// Earlier turns, the oldest first; user and assistant in turn.
     pub history: Vec<SampleTurn>,
+    /// Transcripts of sounds, by the name in their block.
+    pub transcripts: BTreeMap<String, GivenTranscript>,
     /// How it is to be traced.
     pub options: Options,
+}
+
+/// A transcript that comes with a sound.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GivenTranscript {
+    /// The transcript itself.
+    Inline(Transcript),
+    /// The name of a file that holds it.
+    File(String),
 }
 
 /// An earlier turn.
@@ -193,6 +208,18 @@ impl Sample {
                 "There is nothing to ask: give a `prompt` or at least one block in `question`.",
             );
         }
+        let mut transcripts = BTreeMap::new();
+        let turns = object.get("turns").and_then(Value::as_array);
+        let contents = turns
+            .into_iter()
+            .flatten()
+            .filter_map(|turn| turn.get("content"));
+        for blocks in contents
+            .chain(object.get("question"))
+            .filter_map(Value::as_array)
+        {
+            gather_transcripts(blocks, &mut transcripts)?;
+        }
         let options = match object.get("options") {
             None | Some(Value::Null) => Options::default(),
             Some(options) => match Options::deserialize(options) {
@@ -206,6 +233,7 @@ impl Sample {
             blocks,
             system,
             history,
+            transcripts,
             options,
         })
     }
@@ -215,6 +243,34 @@ impl Sample {
         let earlier = self.history.iter().flat_map(|turn| &turn.blocks);
         earlier.chain(&self.blocks)
     }
+}
+
+fn gather_transcripts(
+    blocks: &[Value],
+    found: &mut BTreeMap<String, GivenTranscript>,
+) -> Result<(), SampleError> {
+    for block in blocks {
+        let transcript = match block.get("transcript") {
+            None | Some(Value::Null) => continue,
+            Some(transcript) => transcript,
+        };
+        let Some(name) = block.get("audio").and_then(Value::as_str) else {
+            return error("A `transcript` stands beside the `audio` that it belongs to.");
+        };
+        let read = |text: &str| {
+            let read = Transcript::parse(text).map(GivenTranscript::Inline);
+            read.map_err(|reason| SampleError(format!("The sound {name:?}: {reason}.")))
+        };
+        let given = match transcript {
+            Value::String(text) if !text.trim().contains('\n') => {
+                GivenTranscript::File(text.clone())
+            }
+            Value::String(text) => read(text)?,
+            other => read(&other.to_string())?,
+        };
+        found.insert(name.to_owned(), given);
+    }
+    Ok(())
 }
 
 fn parse_blocks(place: &str, blocks: &Value) -> Result<Vec<Block>, SampleError> {
@@ -487,6 +543,29 @@ mod tests {
         assert!(message(json!([first, shown])).contains("text only"));
         let nothing = json!({"role": "assistant"});
         assert!(message(json!([first, nothing])).contains("turn 2"));
+    }
+
+    #[test]
+    fn transcripts_stand_beside_their_sounds() {
+        let parse = |transcript: Value| {
+            Sample::parse(&json!({"question": [{"audio": "s.wav", "transcript": transcript}]}))
+        };
+        let list = json!([{"start": 0, "end": 1, "text": "Hello."}]);
+        let vtt = json!("WEBVTT\n\n00:00.000 --> 00:01.000\nHello.\n");
+        let given: Vec<GivenTranscript> = [list, vtt, json!("s.srt")]
+            .into_iter()
+            .map(|value| parse(value).expect("a sample").transcripts["s.wav"].clone())
+            .collect();
+        assert_eq!(given[0], given[1]);
+        assert_eq!(given[2], GivenTranscript::File("s.srt".into()));
+        assert!(parse(json!([1])).expect_err("refused").0.contains("s.wav"));
+        let astray = json!({"question": [{"text": "x", "transcript": "s.srt"}]});
+        assert!(
+            Sample::parse(&astray)
+                .expect_err("refused")
+                .0
+                .contains("audio")
+        );
     }
 
     #[test]

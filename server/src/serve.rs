@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::assets::Assets;
 use crate::config::{Limits, ServeConfig};
+use crate::ears::Ears;
 use crate::error::ServerError;
 use crate::gallery;
 use crate::jobs::Jobs;
@@ -75,12 +76,15 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         .unwrap_or_else(models::memory::default_bytes);
     let pool = ModelPool::new(specs.clone(), config.dtype, budget);
     let model_states = pool.states();
+    let ears = Ears::new(config.asr_model.as_deref())?;
     let (ready, is_ready) = watch::channel(false);
     let device = spawn_device(Device {
         store: store.clone(),
         jobs: jobs.clone(),
         default: specs.first().cloned(),
         models: pool,
+        ears,
+
         limits: limits.clone(),
         slots: slots.clone(),
         ready,
@@ -154,6 +158,7 @@ struct Device {
     jobs: Arc<Jobs>,
     default: Option<ModelSpec>,
     models: ModelPool,
+    ears: Ears,
     limits: Limits,
     slots: Vec<gallery::Slot>,
     ready: watch::Sender<bool>,
@@ -187,6 +192,8 @@ impl Device {
             jobs: self.jobs,
             store: self.store,
             models: self.models,
+            ears: self.ears,
+
             limits: self.limits,
         }
         .run();

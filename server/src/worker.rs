@@ -11,6 +11,7 @@ use attribution::record::Stage;
 use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
 
 use crate::config::Limits;
+use crate::ears::Ears;
 use crate::error::{ServerError, failure_of};
 use crate::jobs::Jobs;
 use crate::live::Live;
@@ -25,6 +26,8 @@ pub struct Worker {
     pub store: Arc<Store>,
     /// The models, used by this thread alone.
     pub models: ModelPool,
+    /// Speech recognition.
+    pub ears: Ears,
     /// Bounds for the decoders and for generation.
     pub limits: Limits,
 }
@@ -87,14 +90,16 @@ impl Worker {
             model.no_repeat_ngram,
         );
         let system = Some(stored.request.system);
-        let request = TraceRequest {
+        let mut request = TraceRequest {
             system: system.filter(|system| !system.is_empty()),
             history: turns,
             prompt: stored.request.prompt,
+            transcripts: stored.request.transcripts,
             items,
             options,
         };
         let mut clock = StageClock::start();
+        self.ears.listen(&mut request)?;
         let mut observe = |event: TraceEvent| {
             clock.note(&event);
             // The engine may report its own end; the stored record is what counts here.

@@ -341,3 +341,103 @@ fn turns_and_options_are_traced_and_noted() {
     let wrong = fails(dir.path(), &[&io[..], &["--image-grid", "99"]].concat());
     assert!(wrong.contains("`image_grid`"), "{wrong}");
 }
+
+#[test]
+fn units_of_a_sound_follow_what_is_said() {
+    let dir = tempdir().unwrap();
+    ok(
+        dir.path(),
+        &["world", "--task", "speech", "--seed", "5", "--out", "."],
+    );
+    let mut sample = json_of(&dir.path().join("sample.json"));
+    sample["options"] = json!({"max_new_tokens": 4});
+    std::fs::write(dir.path().join("q.json"), sample.to_string()).unwrap();
+    let trace = |flags: &[&str]| {
+        let io = [
+            "trace",
+            "--questions-path",
+            "q.json",
+            "--output-path",
+            "o.json",
+        ];
+        ok(dir.path(), &[&io[..], flags].concat());
+        let mut record = json_of(&dir.path().join("o.json"))[0]["trace"].take();
+        let sources = record["sources"].as_array().unwrap().clone();
+        let sound = sources
+            .iter()
+            .position(|s| s["item"]["kind"] == "audio")
+            .unwrap();
+        let units = record["units"].take();
+        let units = units
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|unit| unit["source"] == sound);
+        let spans: Vec<[f64; 2]> = units
+            .map(|unit| ["start_secs", "end_secs"].map(|end| unit["extent"][end].as_f64().unwrap()))
+            .collect();
+        for pair in spans.windows(2) {
+            assert_eq!(pair[0][1], pair[1][0], "units cover the sound: {spans:?}");
+        }
+        (sources[sound]["item"].clone(), spans)
+    };
+    let (plain, bins) = trace(&[]);
+    assert_eq!(plain["transcript"], Value::Null);
+    let secs = plain["duration_secs"].as_f64().unwrap();
+
+    // Without a recognition model: where somebody speaks.
+    let (item, units) = trace(&["--use-asr-for-audio"]);
+    let voice = &item["transcript"];
+    assert_eq!(
+        voice["origin"]["kind"], "voice",
+        "the world's speech is a voice: {voice}"
+    );
+    let spoken: f64 = voice["segments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["end_secs"].as_f64().unwrap() - s["start_secs"].as_f64().unwrap())
+        .sum();
+    assert!(spoken > 0.3 * secs, "{spoken} of {secs}");
+    assert_ne!(units, bins);
+
+    // A transcript that is given.
+    let middle = secs / 2.0;
+    let srt = format!(
+        "1\n00:00:00,000 --> 00:00:{middle:06.3}\nThe first half.\n\n2\n00:00:{middle:06.3} --> 00:00:{secs:06.3}\nThe other.\n"
+    );
+    std::fs::write(dir.path().join("said.srt"), srt).unwrap();
+    let (item, _) = trace(&["--transcript", "said.srt"]);
+    assert_eq!(item["transcript"]["origin"]["kind"], "given");
+    assert_eq!(item["transcript"]["segments"][1]["text"], "The other.");
+
+    // A random Whisper writes noise, but with times and under its name.
+    let whisper = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../fixtures/whisper/checkpoint"
+    );
+    let (item, units) = trace(&["--use-asr-for-audio", "--asr-model", whisper]);
+    let heard = &item["transcript"];
+    assert_eq!(heard["origin"]["kind"], "recognized");
+    assert_eq!(heard["origin"]["model"], "checkpoint");
+    assert!(!heard["segments"].as_array().unwrap().is_empty() && !units.is_empty());
+
+    let io = [
+        "trace",
+        "--questions-path",
+        "q.json",
+        "--output-path",
+        "o.json",
+    ];
+    let wrong = fails(dir.path(), &[&io[..], &["--transcript", "q.json"]].concat());
+    assert!(
+        wrong.contains("q.json") && wrong.contains("transcript"),
+        "{wrong}"
+    );
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-omni");
+    let wrong = fails(
+        dir.path(),
+        &[&io[..], &["--use-asr-for-audio", "--asr-model", tiny]].concat(),
+    );
+    assert!(wrong.contains("not a Whisper"), "{wrong}");
+}

@@ -7,6 +7,7 @@ use web_sys::{File, FileList, FormData};
 use super::draft::{DraftContent, Drafts};
 use super::item::ItemRow;
 use super::limits::Limits;
+use super::options::{Chosen, OptionFields, Options};
 use super::request::{Item, request_json};
 use crate::load::ComposeView;
 use crate::send::post_and_go;
@@ -27,6 +28,7 @@ pub fn Composer(
     let prompt = NodeRef::<Textarea>::new();
     let model_field = NodeRef::<Select>::new();
     let tokens = NodeRef::<Input>::new();
+    let options = OptionFields::default();
     let chosen = models
         .iter()
         .find(|m| m.default)
@@ -104,7 +106,7 @@ pub fn Composer(
             .get_untracked()
             .and_then(|field| field.value().trim().parse().ok())
             .unwrap_or(0);
-        match form_data(drafts, &instruction, &model, most, &limits) {
+        match form_data(drafts, &instruction, &model, most, &options.read(), &limits) {
             Ok(form) => post_and_go("/api/traces", Some(form), set_share, set_error),
             Err(sentence) => set_error.set(Some(sentence)),
         }
@@ -161,7 +163,8 @@ pub fn Composer(
                         <input node_ref=tokens type="number" min="1" max=limits.max_new_tokens.to_string() value=default_tokens.to_string()/>
                     </label>
                 </div>
-                <p class="soft">{about}</p>
+                                <p class="soft">{about}</p>
+                <Options fields=options/>
                 {move || error.get().map(|sentence| view! { <p class="error" role="alert">{sentence}</p> })}
                 {move || share.get().map(|part| view! {
                     <div class="upload">
@@ -190,6 +193,7 @@ fn form_data(
     prompt: &str,
     model: &str,
     max_new_tokens: u32,
+    chosen: &Chosen,
     limits: &crate::data::LimitsView,
 ) -> Result<FormData, String> {
     let refuse =
@@ -248,7 +252,10 @@ fn form_data(
             limits.max_new_tokens
         ));
     }
-    let json = request_json(prompt, &items, model, max_new_tokens).to_string();
+    let mut options = chosen.options()?;
+    options.insert("model".to_owned(), model.into());
+    options.insert("max_new_tokens".to_owned(), max_new_tokens.into());
+    let json = request_json(prompt, &items, &chosen.system, options).to_string();
     form.append_with_str("request", &json).map_err(refuse)?;
     Ok(form)
 }

@@ -5,6 +5,7 @@ mod draft;
 mod form;
 mod item;
 mod limits;
+mod options;
 mod request;
 
 pub use form::Composer;

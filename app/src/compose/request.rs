@@ -13,7 +13,12 @@ pub enum Item {
 }
 
 /// The JSON of the field `request`.
-pub fn request_json(prompt: &str, items: &[Item], model: &str, max_new_tokens: u32) -> Value {
+pub fn request_json(
+    prompt: &str,
+    items: &[Item],
+    system: &str,
+    options: Map<String, Value>,
+) -> Value {
     let question: Vec<Value> = items
         .iter()
         .map(|item| {
@@ -30,7 +35,11 @@ pub fn request_json(prompt: &str, items: &[Item], model: &str, max_new_tokens: u
             )]))
         })
         .collect();
-    json!({ "prompt": prompt, "question": question, "options": { "model": model, "max_new_tokens": max_new_tokens } })
+    let mut request = json!({ "prompt": prompt, "question": question, "options": options });
+    if !system.trim().is_empty() {
+        request["system"] = system.into();
+    }
+    request
 }
 
 #[cfg(test)]
@@ -44,8 +53,15 @@ mod tests {
             Item::Text("and \"this\"".to_owned()),
             Item::Part(Modality::Video, "part1".to_owned()),
         ];
+        let options = json!({"model": "tiny-omni", "max_new_tokens": 64});
+        let options = options.as_object().cloned().unwrap_or_default();
+        let told = request_json("", &[], "Be short.", Map::new());
         assert_eq!(
-            request_json("What?", &items, "tiny-omni", 64),
+            told,
+            json!({"prompt": "", "question": [], "options": {}, "system": "Be short."})
+        );
+        assert_eq!(
+            request_json("What?", &items, " ", options.clone()),
             json!({
                 "prompt": "What?",
                 "question": [{"image": "part0"}, {"text": "and \"this\""}, {"video": "part1"}],

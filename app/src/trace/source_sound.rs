@@ -2,6 +2,7 @@
 
 use attribution::label::{clock, interval_label};
 use attribution::record::{Interval, Track};
+use attribution::transcript::{Segment, Transcript, TranscriptOrigin};
 use leptos::prelude::*;
 
 use super::desk::{Desk, Play};
@@ -20,6 +21,8 @@ pub fn SoundSource(
     duration_secs: f64,
     /// For the waveform.
     peaks: Vec<u8>,
+    /// What was said, where units follow it.
+    transcript: Option<Transcript>,
 ) -> impl IntoView {
     let player = Player::new(format!("media-{source}"));
     let element = (!media.is_empty()).then(|| {
@@ -44,8 +47,51 @@ pub fn SoundSource(
             <Waveform peaks bars=180/>
         </Lane>
         <Ticks duration_secs/>
-        <Controls source player duration_secs playable/>
+                <Controls source player duration_secs playable/>
         {element}
+        {transcript.map(|transcript| view! { <Said transcript player playable/> })}
+    }
+    .into_any()
+}
+
+/// What was said and when; each time plays.
+#[component]
+fn Said(
+    /// Its words and times.
+    transcript: Transcript,
+    /// Of the sound.
+    player: Player,
+    /// Whether the file was kept.
+    playable: bool,
+) -> impl IntoView {
+    let origin = match &transcript.origin {
+        TranscriptOrigin::Given => "Transcript, as it was sent".to_owned(),
+        TranscriptOrigin::Recognized { model } => format!("Transcript by {model}"),
+        TranscriptOrigin::Voice => "Where a voice was heard; there is no transcript".to_owned(),
+    };
+    let segments = transcript.segments.into_iter().map(|segment| {
+        let Segment {
+            start_secs,
+            end_secs,
+            text,
+        } = segment;
+        let name = interval_label(start_secs, end_secs);
+        let spoken = format!("Play {}", name.replace('-', " to "));
+        view! {
+            <li>
+                <button type="button" class="time" disabled=!playable aria-label=spoken
+                    on:click=move |_| player.play_interval(start_secs, end_secs)>
+                    {name.replace('-', "–")}
+                </button>
+                {text}
+            </li>
+        }
+    });
+    view! {
+        <div class="said">
+            <p class="soft">{origin}</p>
+            <ol>{segments.collect_view()}</ol>
+        </div>
     }
     .into_any()
 }

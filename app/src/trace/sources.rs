@@ -66,8 +66,9 @@ fn SourceCard(prompt: Arc<Prompt>, source: usize) -> impl IntoView {
             media,
             duration_secs,
             peaks,
+            transcript,
             ..
-        } => view! { <SoundSource source media duration_secs peaks/> }.into_any(),
+        } => view! { <SoundSource source media duration_secs peaks transcript/> }.into_any(),
         SourceItem::Video {
             media,
             duration_secs,
@@ -203,6 +204,7 @@ mod tests {
             name: String::new(),
             duration_secs: 60.0,
             peaks: Vec::new(),
+            transcript: None,
         });
         let row = [
             text,

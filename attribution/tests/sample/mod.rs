@@ -50,6 +50,7 @@ pub fn layout() -> Layout {
         name: "bell.wav".into(),
         duration_secs: 3.3,
         peaks: vec![0, 128, 255],
+        transcript: None,
     };
     b.audio(audio, 82, 0.04, &TimeBins::uniform(3.3, 1.0))
         .unwrap();

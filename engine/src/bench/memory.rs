@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use attribution::curation::CurationConfig;
-use attribution::record::{Decoding, Method, SignalKind, UnitScore};
+use attribution::record::{Decoding, Method, Settings, SignalKind, UnitScore};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
@@ -84,11 +84,13 @@ pub fn measure_long_sound(
                 cite_prompt: true,
                 curation: CurationConfig::default(),
             },
-            audio_bin_secs: 10.0,
-            use_audio_in_video: true,
-            keep_scores: false,
-            limits: media::Limits::default(),
+            settings: Settings {
+                audio_bin_secs: 10.0,
+                ..Settings::default()
+            },
+            ..TraceOptions::default()
         },
+        ..TraceRequest::default()
     };
     let begin = Instant::now();
     let outcome = crate::pipeline::trace(&model, &request, &mut |_| ControlFlow::Continue(()))?;

@@ -223,6 +223,13 @@ impl Family for QwenOmni {
         Ok(self.decoder.begin(&start, layer_done)?)
     }
 
+    fn word_vectors(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.decoder.embed(ids)?.to_dtype(DType::F32)?.to_vec2()?)
+    }
+
     fn end_ids(&self) -> &[u32] {
         &self.end_ids
     }

@@ -4,6 +4,7 @@
 //! A media path is looked for beside the JSON file first, then from the current directory. Everything that can be wrong
 //! with the file is found before a model is loaded; records made before a later failure are written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use attribution::event::TraceEvent;
-use attribution::record::{ChunkSize, SignalKind, Stage, UnitScore};
+use attribution::record::{AudioUnits, ChunkSize, SignalKind, Stage, UnitScore};
+use attribution::transcript::Transcript;
 use clap::Args;
 use engine::{Item, MediaItem, Outcome, Precision, TraceRequest, Turn};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,9 +24,10 @@ use serde_json::Value;
 
 use super::package;
 use super::scores::Scores;
+use crate::ears::Ears;
 use crate::models::memory::parse_bytes;
 use crate::models::{self, LoadedModel, ModelPool, memory};
-use crate::sample::{Block, MediaKind, Options, Sample};
+use crate::sample::{Block, GivenTranscript, MediaKind, Options, Sample};
 use crate::store::now_unix_secs;
 
 /// `omnitrace trace`.
@@ -88,6 +91,16 @@ pub struct TraceArgs {
     /// Put sounds and films before the instruction, as the released package does with its own samples.
     #[arg(long)]
     pub package_order: bool,
+    /// Whisper model that writes transcripts for sounds whose units shall follow what is said: a directory in the hub's
+    /// layout, or an id on the hub such as openai/whisper-small. Without one such units follow the voice alone.
+    #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_ASR_MODEL")]
+    pub asr_model: Option<String>,
+    /// Units of sounds follow what is said (sentences grouped by meaning), not bins of equal length.
+    #[arg(long, alias = "use_asr_for_audio")]
+    pub use_asr_for_audio: bool,
+    /// Transcript (JSON, SRT or WebVTT) of the one sound of the one sample; several are named in their samples.
+    #[arg(long, value_name = "FILE")]
+    pub transcript: Option<PathBuf>,
     /// Also write the raw signals.
     #[arg(long, value_name = "S.safetensors")]
     pub scores_path: Option<PathBuf>,
@@ -104,6 +117,8 @@ struct Job {
     /// As given, for the record.
     given: Value,
     sample: Sample,
+    /// By the sounds' names.
+    transcripts: BTreeMap<String, Transcript>,
     /// The sample's, where no flag says otherwise.
     options: Options,
     /// Of the media blocks, in order.
@@ -180,6 +195,8 @@ fn read(args: &TraceArgs) -> Result<Vec<Job>> {
                     )
                 })?);
             }
+            let transcripts =
+                transcripts(args, &sample, beside).with_context(|| title(index, &given))?;
             let options = chosen(args, &sample.options);
             options
                 .check()
@@ -187,11 +204,53 @@ fn read(args: &TraceArgs) -> Result<Vec<Job>> {
             Ok(Job {
                 given,
                 sample,
+                transcripts,
                 options,
                 paths,
             })
         });
     jobs.collect()
+}
+
+/// The transcripts of a sample, those in files read; `--transcript` belongs to its one sound.
+fn transcripts(
+    args: &TraceArgs,
+    sample: &Sample,
+    beside: &Path,
+) -> Result<BTreeMap<String, Transcript>> {
+    let read = |path: &Path| -> Result<Transcript> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the transcript {}", path.display()))?;
+        Transcript::parse(&text).with_context(|| path.display().to_string())
+    };
+    let mut found = BTreeMap::new();
+    for (sound, given) in &sample.transcripts {
+        let transcript = match given {
+            GivenTranscript::Inline(transcript) => transcript.clone(),
+            GivenTranscript::File(name) => {
+                let near = beside.join(name);
+                read(if near.is_file() {
+                    &near
+                } else {
+                    Path::new(name)
+                })?
+            }
+        };
+        found.insert(sound.clone(), transcript);
+    }
+    if let Some(path) = &args.transcript {
+        let mut sounds = sample.all_blocks().filter_map(|block| match block {
+            Block::Media(MediaKind::Audio, name) => Some(name),
+            _ => None,
+        });
+        let (Some(sound), None) = (sounds.next(), sounds.next()) else {
+            bail!(
+                "--transcript needs a sample with exactly one sound; name transcripts in the samples instead"
+            );
+        };
+        found.insert(sound.clone(), read(path)?);
+    }
+    Ok(found)
 }
 
 /// A flag goes before what the sample says.
@@ -209,6 +268,9 @@ fn chosen(args: &TraceArgs, options: &Options) -> Options {
         video_max_pixels: args.video_max_pixels.or(options.video_max_pixels),
         video_total_pixels: args.video_total_pixels.or(options.video_total_pixels),
         use_audio_in_video: args.use_audio_in_video.or(options.use_audio_in_video),
+        audio_units: (args.use_asr_for_audio)
+            .then_some(AudioUnits::Semantic)
+            .or(options.audio_units),
         package_order: args.package_order.then_some(true).or(options.package_order),
         ..options
     }
@@ -230,6 +292,7 @@ fn trace_all(
 ) -> Result<()> {
     let budget = args.model_memory.unwrap_or_else(memory::default_bytes);
     let mut pool = ModelPool::new(Vec::new(), None, budget);
+    let mut ears = Ears::new(args.asr_model.as_deref())?;
     let bar = ProgressBar::new(jobs.len() as u64);
     bar.set_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} samples  {elapsed_precise}  {msg}",
@@ -244,7 +307,7 @@ fn trace_all(
         bar.set_message(format!("loading {wanted}"));
         let name = pool.admit(&wanted)?;
         let model = pool.get(&name, job.options.dtype)?;
-        let mut outcome = trace_one(job, model, scores.is_some(), &bar)
+        let mut outcome = trace_one(job, model, &mut ears, scores.is_some(), &bar)
             .with_context(|| title(index, &job.given))?;
         outcome.record.receipt.created_unix_secs = now_unix_secs();
         records.push(package::record(&job.given, &outcome)?);
@@ -260,6 +323,7 @@ fn trace_all(
 fn trace_one(
     job: &Job,
     model: &LoadedModel,
+    ears: &mut Ears,
     keep_scores: bool,
     bar: &ProgressBar,
 ) -> Result<Outcome> {
@@ -267,6 +331,7 @@ fn trace_one(
         job.options
             .resolve(&media::Limits::default(), u32::MAX, model.no_repeat_ngram);
     options.keep_scores = keep_scores;
+    let mut transcripts = BTreeMap::new();
     let mut paths = job.paths.iter();
     let mut items = |blocks: &[Block]| -> Result<Vec<Item>> {
         let item = |block: &Block| match block {
@@ -274,6 +339,9 @@ fn trace_one(
             Block::Media(kind, name) => {
                 let path = paths.next().context("a block lost its file")?;
                 let item = media_item(name, path, options.limits.max_bytes)?;
+                if let Some(transcript) = job.transcripts.get(name) {
+                    transcripts.insert(item.hash.clone(), transcript.clone());
+                }
                 Ok(match kind {
                     MediaKind::Image => Item::Image(item),
                     MediaKind::Audio => Item::Audio(item),
@@ -292,13 +360,15 @@ fn trace_one(
     }
     let items = items(&job.sample.blocks)?;
     let system = Some(job.sample.system.clone());
-    let request = TraceRequest {
+    let mut request = TraceRequest {
         system: system.filter(|system| !system.is_empty()),
         history,
+        transcripts,
         prompt: job.sample.prompt.clone(),
         items,
         options,
     };
+    ears.listen(&mut request)?;
     let outcome = engine::pipeline::trace(&model.model, &request, &mut |event| {
         show(bar, &event);
         ControlFlow::Continue(())

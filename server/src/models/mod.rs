@@ -6,4 +6,5 @@ mod pool;
 mod spec;
 
 pub use pool::{ModelPool, ModelStates};
+pub(crate) use spec::device;
 pub use spec::{LoadedModel, ModelError, ModelSpec, TINY, TINY_MODEL, spec, specs};

@@ -222,7 +222,7 @@ fn weights_hash(files: &ModelFiles) -> Result<String, ServerError> {
 }
 
 /// Where models run: the CPU, or the first GPU of a build with `cuda`.
-pub(super) fn device() -> Result<Device, ServerError> {
+pub(crate) fn device() -> Result<Device, ServerError> {
     #[cfg(feature = "cuda")]
     {
         Device::new_cuda(0).map_err(|error| ServerError::Engine(error.into()))

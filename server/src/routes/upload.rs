@@ -1,6 +1,7 @@
 //! Reads `POST /api/traces`: a multipart form (field `request` and the files it names) or JSON with text alone.
 //! In: a body that nobody trusts. Out: a sample whose files are stored, or an error that names what is wrong.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use tokio::io::AsyncWriteExt;
 use super::{AppState, blocking};
 use crate::blobs;
 use crate::error::{ApiError, ServerError};
-use crate::sample::{Block, MediaKind, Options, Sample};
+use crate::sample::{Block, GivenTranscript, MediaKind, Options, Sample};
 use crate::store::Store;
 
 /// Longest file name that is kept for display.
@@ -84,6 +85,13 @@ pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Op
             state.limits.max_new_tokens
         )));
     }
+    let named = |given: &GivenTranscript| matches!(given, GivenTranscript::File(_));
+    if sample.transcripts.values().any(named) {
+        return Err(ApiError::bad_request(
+            "A `transcript` must hold the transcript itself: a list of {\"start\", \"end\", \"text\"}, or the text of an \
+             SRT or WebVTT file.",
+        ));
+    }
     let store = state.store.clone();
     blocking(move || {
         let items = adopt(&store, sample.all_blocks().cloned().collect(), files)?;
@@ -94,6 +102,14 @@ pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Op
 
 /// The question with its items, which come in the order of [`Sample::all_blocks`].
 fn question(sample: Sample, items: Vec<ItemView>) -> (RequestView, Options) {
+    let mut transcripts = BTreeMap::new();
+    for (block, item) in sample.all_blocks().zip(&items) {
+        if let (Block::Media(_, name), ItemView::Audio { hash, .. }) = (block, item)
+            && let Some(GivenTranscript::Inline(transcript)) = sample.transcripts.get(name)
+        {
+            transcripts.insert(hash.clone(), transcript.clone());
+        }
+    }
     let mut items = items.into_iter();
     let mut history = Vec::with_capacity(sample.history.len());
     for turn in sample.history {
@@ -107,6 +123,7 @@ fn question(sample: Sample, items: Vec<ItemView>) -> (RequestView, Options) {
         items: items.collect(),
         system: sample.system,
         history,
+        transcripts,
         ..RequestView::default()
     };
     (request, sample.options)

@@ -61,6 +61,7 @@ pub fn config(data: PathBuf) -> ServeConfig {
         models: models(),
         dtype: None,
         model_memory: None,
+        asr_model: None,
         site: None,
         queue: 8,
         no_examples: true,

@@ -9,6 +9,7 @@
 mod house;
 mod live;
 mod media;
+mod models;
 mod pages;
 mod refusals;
 mod survival;
