@@ -23,7 +23,10 @@ async fn models_come_and_go_and_say_so() {
         let mut request = short();
         request["options"] = json!({"model": model, "dtype": dtype, "max_new_tokens": 2});
         let id = house.accept(&request).await;
-        house.record(&id).await["receipt"]["dtype"].as_str().unwrap().to_owned()
+        house.record(&id).await["receipt"]["dtype"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     assert_eq!(ask("tiny-omni", Value::Null).await, "f32");
     assert_eq!(states().await, ["loaded", "unloaded"]);
