@@ -122,18 +122,14 @@ impl Transcript {
             spans.push((start..text.len(), segment));
         }
         let time_at = |byte: usize, end: bool| {
-            let own = spans.iter().filter(|(span, _)| {
+            let mut own = spans.iter().filter(|(span, _)| {
                 if end {
                     span.start < byte
                 } else {
                     span.end > byte
                 }
             });
-            let found = if end {
-                own.last()
-            } else {
-                own.into_iter().next()
-            };
+            let found = if end { own.next_back() } else { own.next() };
             found.map_or(0.0, |(span, segment)| {
                 let share = (byte.clamp(span.start, span.end) - span.start) as f64
                     / span.len().max(1) as f64;

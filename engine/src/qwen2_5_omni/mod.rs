@@ -135,8 +135,7 @@ impl Family for QwenOmni {
                 sound,
             } => self.film(
                 item,
-                &frames,
-                duration_secs,
+                (&frames, duration_secs),
                 sound,
                 settings,
                 &mut inputs,

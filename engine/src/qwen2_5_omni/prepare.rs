@@ -130,8 +130,7 @@ impl QwenOmni {
     pub(super) fn film(
         &self,
         mut item: SourceItem,
-        frames: &[Rgb],
-        duration_secs: f64,
+        (frames, duration_secs): (&[Rgb], f64),
         sound: Option<Sound>,
         settings: &Settings,
         inputs: &mut Vec<EncoderInput>,

@@ -9,8 +9,9 @@ const RATE_HZ: u32 = 16_000;
 /// Samples of one frame of the detector.
 const FRAME: usize = 256;
 const FRAME_SECS: f64 = FRAME as f64 / RATE_HZ as f64;
-/// A stretch begins where the detector is this sure, and ends where it is less sure than that.
-const BEGIN: f32 = 0.5;
+/// A stretch begins where the detector is this sure, and ends where it is less sure than that. It is up to 0.59 sure of a steady
+/// tone.
+const BEGIN: f32 = 0.6;
 const END: f32 = 0.35;
 /// A shorter pause does not end a stretch.
 const GAP_SECS: f64 = 0.5;
