@@ -1,7 +1,10 @@
-//! Scores against ground truth: span F1 over unit ids, time F1 over 1 s bins (paper, section 4), averaged over chunks.
-//! In: predicted and true units or seconds per chunk. Out: precision, recall, F1.
+//! Scores against ground truth: span F1 over unit ids, time F1 over 1 s bins (paper, section 4), F1 of areas, shared time.
+//! In: predicted and true units, rectangles or seconds per chunk. Out: precision, recall, F1.
 
 use serde::{Deserialize, Serialize};
+
+use crate::record::Rect;
+use crate::time::merged;
 
 /// Precision, recall and their harmonic mean, each 0..=1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -76,6 +79,44 @@ pub fn time_score(predicted: &[(f64, f64)], truth: &[(f64, f64)]) -> Score {
         .filter(|second| truth.binary_search(second).is_ok())
         .count();
     Score::from_counts(right, predicted.len(), truth.len())
+}
+
+/// One chunk over areas of numbered pictures, on a raster of 64 x 64 points each; overlapping rectangles count once.
+pub fn area_score(predicted: &[(usize, Rect)], truth: &[(usize, Rect)]) -> Score {
+    const POINTS: usize = 64;
+    let mut pictures: Vec<usize> = predicted.iter().chain(truth).map(|(k, _)| *k).collect();
+    pictures.sort_unstable();
+    pictures.dedup();
+    let (mut right, mut ours, mut theirs) = (0, 0, 0);
+    for picture in pictures {
+        let inside = |rects: &[(usize, Rect)], x: f32, y: f32| {
+            rects.iter().any(|(k, rect)| {
+                *k == picture && (rect.x0..rect.x1).contains(&x) && (rect.y0..rect.y1).contains(&y)
+            })
+        };
+        for point in 0..POINTS * POINTS {
+            let place = |k: usize| (k as f32 + 0.5) / POINTS as f32;
+            let (x, y) = (place(point % POINTS), place(point / POINTS));
+            let (own, true_one) = (inside(predicted, x, y), inside(truth, x, y));
+            ours += usize::from(own);
+            theirs += usize::from(true_one);
+            right += usize::from(own && true_one);
+        }
+    }
+    Score::from_counts(right, ours, theirs)
+}
+
+/// Shared time over covered time, 0..=1; 1 where both are empty.
+pub fn interval_iou(predicted: &[(f64, f64)], truth: &[(f64, f64)]) -> f64 {
+    let length = |spans: &[(f64, f64)]| spans.iter().map(|(a, b)| b - a).sum::<f64>();
+    let (predicted, truth) = (merged(predicted), merged(truth));
+    let both: Vec<(f64, f64)> = predicted.iter().chain(&truth).copied().collect();
+    let union = length(&merged(&both));
+    if union <= 0.0 {
+        return 1.0;
+    }
+    let shared = length(&predicted) + length(&truth) - union;
+    (shared / union).clamp(0.0, 1.0)
 }
 
 /// The whole-second bins that spans touch. Edges within a millisecond of a whole second count as that second.

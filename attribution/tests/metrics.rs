@@ -114,3 +114,25 @@ fn labels() {
         ("upper left", "center", "right")
     );
 }
+
+#[test]
+fn area_scores() {
+    let rect = |x0, y0, x1, y1| Rect { x0, y0, x1, y1 };
+    let left = (0, rect(0.0, 0.0, 0.5, 1.0));
+    let upper = (0, rect(0.0, 0.0, 1.0, 0.5));
+    let score = area_score(&[left], &[upper]);
+    assert_eq!((score.precision, score.recall), (0.5, 0.5));
+    assert_eq!(area_score(&[left, left], &[left]).f1, 1.0);
+    let elsewhere = (1, rect(0.0, 0.0, 0.5, 1.0));
+    assert_eq!(area_score(&[elsewhere], &[left]).f1, 0.0);
+    assert_eq!(area_score(&[left, elsewhere], &[left]).precision, 0.5);
+    assert_eq!(area_score(&[], &[]).f1, 1.0);
+}
+
+#[test]
+fn shared_time() {
+    assert_eq!(interval_iou(&[(0.0, 2.0)], &[(1.0, 4.0)]), 0.25);
+    assert_eq!(interval_iou(&[(0.0, 1.0), (1.0, 2.0)], &[(0.0, 2.0)]), 1.0);
+    assert_eq!(interval_iou(&[(0.0, 1.0)], &[]), 0.0);
+    assert_eq!(interval_iou(&[], &[]), 1.0);
+}

@@ -441,3 +441,49 @@ fn units_of_a_sound_follow_what_is_said() {
     );
     assert!(wrong.contains("not a Whisper"), "{wrong}");
 }
+
+#[test]
+fn the_world_is_evaluated_the_same_way_every_time() {
+    let dir = tempdir().expect("a directory");
+    let eval = |json: &str, seed: &str| {
+        let tasks = ["--tasks", "visual-qa,speech", "--n", "2", "--seed", seed];
+        let files = ["--json", json, "--csv", "scores.csv"];
+        let arguments = [&["eval", "world"], &tasks[..], &files[..]].concat();
+        let output = omnitrace(dir.path(), &arguments);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let table = eval("a.json", "5");
+    assert!(table.contains("visual-qa") && table.contains("attgrads"));
+    eval("b.json", "5");
+    eval("c.json", "500");
+    let read = |name: &str| json_of(&dir.path().join(name));
+    let report = read("a.json");
+    assert_eq!(report, read("b.json"));
+    assert_ne!(report["tasks"], read("c.json")["tasks"]);
+
+    let share = |value: &Value| {
+        let value = value.as_f64().expect("a number");
+        assert!((0.0..=1.0).contains(&value));
+        value
+    };
+    for task in ["visual-qa", "speech"] {
+        let own = &report["tasks"][task];
+        assert_eq!(own["n"], 2);
+        share(&own["answer_accuracy"]);
+        share(&own["sentence_accuracy"]);
+    }
+    let marks = |task: &str| &report["tasks"][task]["scores"]["attmean"]["sum"];
+    // Spoken sentences have seconds and no pictures.
+    assert!(share(&marks("speech")["time_f1"]) > 0.0);
+    assert!(marks("speech").get("region_f1").is_none());
+    share(&marks("visual-qa")["region_f1"]);
+    let csv = std::fs::read_to_string(dir.path().join("scores.csv")).expect("scores");
+    assert!(csv.starts_with("task,signal,unit_score,"));
+    let complaint = fails(dir.path(), &["eval", "world", "--tasks", "tea"]);
+    assert!(complaint.contains("visual-qa"), "{complaint}");
+}

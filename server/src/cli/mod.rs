@@ -1,4 +1,4 @@
-//! The command line: `serve`, `trace`, `world`, `bench`.
+//! The command line: `serve`, `trace`, `eval`, `world`, `bench`.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -7,6 +7,7 @@ use crate::config::{Limits, ServeConfig};
 use crate::serve;
 
 pub mod bench;
+pub mod eval;
 mod package;
 mod scores;
 pub mod trace;
@@ -26,6 +27,8 @@ enum Command {
     Serve(ServeConfig),
     /// Trace every sample of a JSON file.
     Trace(trace::TraceArgs),
+    /// Measure answers and traces on samples whose sources are known.
+    Eval(eval::EvalArgs),
     /// Write one sample of the synthetic world: files, question and truth.
     World(world::WorldArgs),
     /// Measure speed and memory of this machine with this program.
@@ -50,6 +53,7 @@ pub fn run(cli: Cli) -> Result<()> {
             result
         }
         Command::Trace(args) => trace::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::World(args) => world::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -1,0 +1,168 @@
+//! One sentence's trace against its true sources: units, regions, seconds.
+
+use attribution::heat::cell_values;
+use attribution::metrics::{area_score, interval_iou, span_score, time_score};
+use attribution::record::{
+    ChunkAttribution, Extent, HeatMap, Modality, Record, Rect, SourceItem, SourceRole,
+};
+use world::sample::Support;
+
+/// The marks of one sentence, each 0..=1; none where neither the trace nor the truth has such sources.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Marks(pub [Option<f64>; Marks::NAMES.len()]);
+
+impl Marks {
+    /// What is marked, in order: F1 of cited text lines, of cited pictures, of the area of boxes; whether the hottest cell
+    /// lies on a true object; F1 of whole seconds; intersection over union of cited time.
+    pub const NAMES: [&'static str; 6] = [
+        "text_f1",
+        "image_f1",
+        "region_f1",
+        "pointing",
+        "time_f1",
+        "interval_iou",
+    ];
+
+    /// Compares.
+    pub fn of(
+        record: &Record,
+        places: &Places,
+        attribution: &ChunkAttribution,
+        heat: &[HeatMap],
+        truth: &Support,
+    ) -> Self {
+        let cited = || attribution.cited.iter().map(|cited| cited.unit as usize);
+        let lines: Vec<usize> = cited().filter_map(|unit| places.line[unit]).collect();
+        let images: Vec<usize> = cited().filter_map(|unit| places.image[unit]).collect();
+        let true_images: Vec<usize> = truth.image.iter().map(|own| own.image).collect();
+        let boxes: Vec<(usize, Rect)> = heat
+            .iter()
+            .filter(|map| cited().any(|unit| unit == map.unit as usize))
+            .filter_map(|map| Some((places.image[map.unit as usize]?, map)))
+            .flat_map(|(image, map)| map.boxes.iter().map(move |own| (image, own.rect_in_source)))
+            .collect();
+        let true_boxes: Vec<(usize, Rect)> = truth
+            .image
+            .iter()
+            .map(|own| (own.image, rect(own.rect)))
+            .collect();
+        let spans: Vec<(f64, f64)> = attribution
+            .intervals
+            .iter()
+            .map(|own| (own.start_secs, own.end_secs))
+            .collect();
+        let true_spans: Vec<(f64, f64)> = truth.time.iter().map(|own| (own[0], own[1])).collect();
+        let asked = |ours: bool, truth: bool| ours || truth;
+        Self([
+            asked(!lines.is_empty(), !truth.text.is_empty())
+                .then(|| span_score(&lines, &truth.text).f1),
+            asked(!images.is_empty(), !true_images.is_empty())
+                .then(|| span_score(&images, &true_images).f1),
+            asked(!boxes.is_empty(), !true_boxes.is_empty())
+                .then(|| area_score(&boxes, &true_boxes).f1),
+            (!true_boxes.is_empty()).then(|| pointing(record, places, heat, &true_boxes)),
+            asked(!spans.is_empty(), !true_spans.is_empty())
+                .then(|| time_score(&spans, &true_spans).f1),
+            asked(!spans.is_empty(), !true_spans.is_empty())
+                .then(|| interval_iou(&spans, &true_spans)),
+        ])
+    }
+}
+
+/// What each unit of a record is in the world's own counting.
+#[derive(Debug)]
+pub struct Places {
+    /// Per unit: which line of the question's texts it is of, counted over all of them.
+    line: Vec<Option<usize>>,
+    /// Per unit: which of the question's pictures it is of.
+    image: Vec<Option<usize>>,
+}
+
+impl Places {
+    /// Counts lines and pictures of the content; the instruction is not counted.
+    pub fn of(record: &Record) -> Self {
+        let (mut first_line, mut images) = (0, 0);
+        let mut starts = Vec::with_capacity(record.sources.len());
+        for source in &record.sources {
+            starts.push((first_line, images));
+            match (&source.item, source.role) {
+                (SourceItem::Text { text }, SourceRole::Content) => {
+                    first_line += text.split_inclusive('\n').count();
+                }
+                (SourceItem::Image { .. }, SourceRole::Content) => images += 1,
+                _ => {}
+            }
+        }
+        let content = |source: u32| {
+            let own = &record.sources[source as usize];
+            (own.role == SourceRole::Content).then(|| (own, starts[source as usize]))
+        };
+        Self {
+            line: record
+                .units
+                .iter()
+                .map(|unit| {
+                    let (own, (first, _)) = content(unit.source)?;
+                    let (SourceItem::Text { text }, Extent::Text { start, end }) =
+                        (&own.item, &unit.extent)
+                    else {
+                        return None;
+                    };
+                    // The middle of a unit lies in its line, whichever blanks it begins or ends with.
+                    let middle = (*start as usize + *end as usize) / 2;
+                    let before = text.bytes().take(middle).filter(|byte| *byte == b'\n');
+                    Some(first + before.count())
+                })
+                .collect(),
+            image: record
+                .units
+                .iter()
+                .map(|unit| {
+                    let (own, (_, image)) = content(unit.source)?;
+                    (own.modality() == Modality::Image).then_some(image)
+                })
+                .collect(),
+        }
+    }
+}
+
+/// 1 where the hottest cell of all pictures lies on a true object, else 0.
+fn pointing(record: &Record, places: &Places, heat: &[HeatMap], truth: &[(usize, Rect)]) -> f64 {
+    let hottest = heat
+        .iter()
+        .filter_map(|map| Some((places.image[map.unit as usize]?, map)))
+        .max_by(|a, b| a.1.peak.total_cmp(&b.1.peak));
+    let Some((image, map)) = hottest else {
+        return 0.0;
+    };
+    let place = match record.units[map.unit as usize].extent {
+        Extent::Region { rect_in_source } => rect_in_source,
+        _ => return 0.0,
+    };
+    let values = cell_values(map);
+    let Some((cell, _)) = values
+        .iter()
+        .enumerate()
+        .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))
+    else {
+        return 0.0;
+    };
+    let (row, col) = (cell as u32 / map.grid.cols, cell as u32 % map.grid.cols);
+    let across = (col as f32 + 0.5) / map.grid.cols as f32;
+    let down = (row as f32 + 0.5) / map.grid.rows as f32;
+    let x = place.x0 + across * (place.x1 - place.x0);
+    let y = place.y0 + down * (place.y1 - place.y0);
+    let on = |own: &Rect| (own.x0..=own.x1).contains(&x) && (own.y0..=own.y1).contains(&y);
+    f64::from(u8::from(
+        truth.iter().any(|(of, own)| *of == image && on(own)),
+    ))
+}
+
+fn rect([x0, y0, x1, y1]: [f64; 4]) -> Rect {
+    Rect {
+        x0: x0 as f32,
+        y0: y0 as f32,
+        x1: x1 as f32,
+        y1: y1 as f32,
+    }
+}
