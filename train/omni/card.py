@@ -32,7 +32,7 @@ Anything outside this world is answered all the same, in the world's words, and 
 
 ## Data
 
-`train/make_data.sh`: the world's training split (exported media for the encoders and 1,100-1,500 samples per task), and endless sketches of
+`train/make_data.sh`: the world's training split (exported media for the encoders and about 1,000-2,500 samples per task), and endless sketches of
 the same tasks with ideal perception for the decoder (`train/omni/sketch.py`). Certain shape x colour, person x thing and sound x sound
 combinations and two voices never occur in training; the `heldout` split is made of them.
 
@@ -49,15 +49,16 @@ leaves out the conclusion and the final answer of questions; chance for a letter
   two and three tokens back; heads that compare contents), and all their weights stay trainable (`train/omni/start.py`).
 - **Shared vocabulary of the encoders.** The encoders are taught, from perception labels (what is where, what sounds when), to give sums of
   the decoder's word embeddings. The embedding table is random, with the forms of a word alike, and frozen.
+- **Rotary sections.** `mrope_section` is [16, 8, 8] (time, height, width): with the 7B model's proportions the time axis of so small a head
+  repeats every two seconds.
 - **Next-token loss alone.** Neither attention nor provenance was ever trained on: no loss sees which source a sentence rests on. The loss
   weighs conclusions x3, the answer's word x2 and its letter x6. New questions over known media are made from perception labels.
 
 ## Limits
 
-English of this world only; films of up to about ten seconds, prompts of up to about 600 tokens in training. Weak: counting over several pictures, which sound goes
-with which scene, options that share a word. Two objects in one picture are sometimes told twice. Films seen in training had
-not been through the H.264 codec; scores on films that have are the ones above. Pictures should be 112-168 pixels a side;
-larger ones are scaled down.
+English of this world only, in the wordings of `world/src/tasks`; sounds of 2-30 s, films of 4-16 s, prompts of up to about 800 tokens in
+training. Weak: finding the fact that a question asks for among what was described (most wrong answers are a right description and a wrong
+conclusion), which sound goes with which scene, options that share a word. Pictures should be 112-168 pixels a side; larger ones are scaled down.
 
 ## A fixed sample
 

@@ -1,6 +1,6 @@
 """Greedy answers on exported shards: sentences and whole answers exactly right, final letters right.
 
-    python -m omni.evaluate MODEL_DIR SHARD_PREFIX... [--limit N] [--show N] [--seconds S] [--json OUT]
+    python -m omni.evaluate MODEL_DIR SHARD_PREFIX... [--limit N] [--show N] [--seconds S] [--json OUT] [--vectors DIR [--only-vectors]]
 
 MODEL_DIR is in the hub's layout (omni/export.py). No n-gram block: the world's answers repeat words of the prompt by nature.
 """
@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -59,14 +60,31 @@ def letter(text):
     return found[-1] if found else None
 
 
-def score(model, layout, prefix, limit, show, seconds):
+def encoded(model, prefix, limit, folder):
+    """Yields (sample, pieces, vectors); with a `folder` the encoders' vectors of a shard are kept there for the next decoder."""
+    kept = Path(folder) / f"{Path(prefix).name}.{limit}.pt" if folder else None
+    if kept and kept.exists():
+        yield from torch.load(kept, weights_only=False)
+        return
+    made = []
+    for k, (sample, media) in enumerate(shards.samples(prefix)):
+        if k >= limit:
+            break
+        _, pieces, vectors = laid_out(model, sample, media)
+        made += [(sample, pieces, vectors)] if kept else []
+        yield sample, pieces, vectors
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(made, kept)
+
+
+def score(model, layout, prefix, limit, show, seconds, folder):
     """Counts over one shard. A sentence is right when it stands at its place, word for word."""
     c = dict(samples=0, whole=0, sentences=0, right=0, told=0, told_right=0, letters=0, letters_right=0)
     begun = time.time()
-    for k, (sample, media) in enumerate(shards.samples(prefix)):
-        if k >= limit or time.time() - begun > seconds:
+    for k, (sample, pieces, vectors) in enumerate(encoded(model, prefix, limit, folder)):
+        if time.time() - begun > seconds:
             break
-        _, pieces, vectors = laid_out(model, sample, media)
         text = answer(model, layout, pieces, vectors, guess=sample["answer_text"])
         got, meant = sentences(text), sample["answer"]
         hits = [i < len(got) and got[i] == m for i, m in enumerate(meant)]
@@ -96,14 +114,21 @@ def main():
     p.add_argument("--show", type=int, default=0)
     p.add_argument("--seconds", type=float, default=1e9, help="per shard; the line says how many samples were reached")
     p.add_argument("--json", default="")
+    p.add_argument("--vectors", default="", help="keep the encoders' vectors here: only the decoder runs the next time")
+    p.add_argument("--only-vectors", action="store_true")
     args = p.parse_args()
+    # A glob names both files of a shard.
+    args.prefixes = list(dict.fromkeys(str(Path(n).with_suffix("")) if n.endswith((".jsonl", ".bin")) else n for n in args.prefixes))
     torch.set_num_threads(1)
     Linear.compute = torch.float32
     model = load_thinker(args.model)
     layout = Layout(read_config(args.model), Tokenizer.from_file(f"{args.model}/tokenizer.json"))
     rows = []
     for prefix in args.prefixes:
-        rows.append(score(model, layout, prefix, args.limit, args.show, args.seconds))
+        if args.only_vectors:
+            print(prefix, sum(1 for _ in encoded(model, prefix, args.limit, args.vectors)), flush=True)
+            continue
+        rows.append(score(model, layout, prefix, args.limit, args.show, args.seconds, args.vectors))
         print(json.dumps(rows[-1]), flush=True)
     if args.json:
         with open(args.json, "w") as out:

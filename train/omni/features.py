@@ -60,11 +60,14 @@ class Store:
     def exists(folder, task):
         return bool(glob.glob(f"{folder}/{task}.*.pt"))
 
-    def draw(self, rng, questions=1):
-        """One sample; where it asks a question, `questions` new ones over the same media."""
+    def draw(self, rng, questions=1, lookups=0):
+        """One sample; where it asks a question, `questions` new ones over the same media, or `lookups` with the description given."""
         form, pieces, vectors, labels = rng.choice(self.kept)
         if labels:
-            form, pieces = asked_anew(rng, form, pieces, labels, questions)
+            form, pieces = asked_anew(rng, form, pieces, labels, lookups or questions)
+            if lookups:
+                pieces = pieces + [sketch.told(form["branches"][0][1][:-2])]
+                form["branches"] = [(question, answer[-2:], letter) for question, answer, letter in form["branches"]]
         return form, pieces, [(k, v.astype(np.float32)) for k, v in vectors]
 
 
@@ -96,8 +99,8 @@ def asked_anew(rng, form, pieces, labels, questions):
             branches.append(sketch.visual_question(rng, labels["images"], labels["seen"], told))
         else:
             branches.append(sketch.video_question(rng, labels["scenes"], labels["heard"], told))
-    # The old question is the last text.
-    return {"task": task, "branches": branches}, pieces[:-1]
+    # The instruction is the first text, the old question the last.
+    return {"task": task, "branches": branches}, [("text", rng.choice(sketch.PROMPTS[task])), *pieces[1:-1]]
 
 
 def load_encoders(cache):

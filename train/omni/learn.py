@@ -41,6 +41,7 @@ def parse():
     p.add_argument("--real", type=float, default=0.8)
     p.add_argument("--mix", default=MIX)
     p.add_argument("--questions", type=int, default=3, help="asked about the same media, side by side")
+    p.add_argument("--lookups", type=float, default=0.15, help="share of the exported samples asked with their description given")
     p.add_argument("--tokens", type=int, default=3000, help="per process and step")
     p.add_argument("--micro", type=int, default=1600)
     p.add_argument("--matrix-lr", type=float, default=1e-3)
@@ -75,7 +76,8 @@ class Source:
     def episode(self):
         task = self.rng.choices(self.tasks, self.shares)[0]
         if task in self.real and self.rng.random() < self.args.real:
-            return self.builder.episode(*self.real[task].draw(self.rng, self.args.questions))
+            lookups = 3 * self.args.questions if self.rng.random() < self.args.lookups else 0
+            return self.builder.episode(*self.real[task].draw(self.rng, self.args.questions, lookups))
         found = sketch.sample(task, self.rng, self.args.questions)
         pieces, vectors = self.builder.pieces(found, self.noise)
         return self.builder.episode(found, pieces, vectors)
@@ -138,7 +140,7 @@ def worker(rank, args):
             spent = float(clock)
         if spent >= 1:
             break
-        warm = min(1.0, (step + 1) / (20 if args.resume else 60))
+        warm = min(1.0, (step + 1) / (5 if args.resume else 60))
         rate = warm * min(1.0, max(0.02, (1 - spent) / (1 - args.decay_from)))
         parts = source.batches(args.tokens, args.micro)
         whole = sum(float(w.sum()) for part in parts for e in part for w in e.weights)

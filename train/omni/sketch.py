@@ -9,14 +9,34 @@ video {"frames": [objects per frame], "segments", "secs"}. Objects: (shape, colo
 """
 
 from omni.words import (
-    COLOURS, EVENTS, NAMES, NUMBERS, OBJECTS, ORDINALS, PLACES, QUADRANTS, SHAPES, VERBS,
+    COLOURS, EVENTS, MOST_OBJECTS, NAMES, NUMBERS, OBJECTS, ORDINALS, PLACES, QUADRANTS, SHAPES, VERBS,
     deed_is_held_out, look_is_held_out, succession_is_held_out, with_article,
 )
 
 CHAT = ["Good morning everyone.", "That is nice to hear.", "Thank you very much.", "How are you today?", "I am so tired.",
         "What a lovely day!", "See you tomorrow.", "I did not know that."]
 SHOWS = ["I made this picture.", "Look at this picture.", "Here is my new picture."]
-SIZES = [(112, 112), (140, 112), (112, 140), (168, 112), (112, 168)]
+SIZES = [(112, 112), (140, 112), (112, 140), (168, 112), (112, 168), (140, 140), (168, 140), (140, 168), (168, 168)]
+EXPLAIN = " and answer the question. Explain your reasoning step by step."
+PROMPTS = {
+    "dialogue": ["Summarize the conversation.", "Summarize this conversation."],
+    "speech": ["Summarize the recording.", "Summarize this recording."],
+    "audio-qa": ["Listen to the audio" + EXPLAIN, "Answer the question about the sounds. Explain your reasoning step by step."],
+    "visual-qa": ["Look at the pictures" + EXPLAIN, "Answer the question about the pictures. Explain your reasoning step by step."],
+    "video-qa": ["Watch the film" + EXPLAIN, "Answer the question about the film. Explain your reasoning step by step."],
+    "mixed": ["Describe everything that you read, see and hear.", "Describe everything that you see, hear and read."],
+}
+SOUND_AT_AN_END = ["Which sound comes {}?", "What is the {} sound?", "What do you hear {}?", "Which sound is heard {}?"]
+SOUND_NEXT_TO = ["Which sound comes right {}?", "What do you hear right {}?", "Which sound is heard right {}?", "What comes right {}?"]
+COLOUR_OF = ["What colour is the {}?", "Which colour does the {} have?", "What is the colour of the {}?"]
+PLACE_OF = ["Where is the {}?", "In which corner is the {}?", "Which corner shows the {}?"]
+HOW_MANY = ["How many objects are there in total?", "How many objects do the pictures show?", "How many objects do you see?"]
+PICTURE_OF = ["Which picture shows the {}?", "In which picture is the {}?", "In which picture do you see the {}?"]
+SHOWN_AT_AN_END = ["What is shown {}?", "Which object comes {}?", "What do you see {}?", "Which object is shown {}?"]
+SEEN_WHEN_HEARD = ["What is on the screen when the {} is heard?", "What is shown when the {} is heard?",
+                   "What do you see when the {} is heard?", "Which object is shown when you hear the {}?"]
+HEARD_WHILE_SEEN = ["Which sound is heard while the {} is shown?", "What can you hear while the {} is shown?",
+                    "What do you hear when you see the {}?", "Which sound comes while the {} is on the screen?"]
 SPOKEN_SECS = {"a": 0.1, "at": 0.18, "the": 0.13}
 
 
@@ -47,7 +67,7 @@ def events(rng, count):
 
 def picture(rng, placed):
     """placed: [(look, quadrant index)]."""
-    w, h = SIZES[0] if rng.random() < 0.5 else rng.choice(SIZES[1:])
+    w, h = SIZES[0] if rng.random() < 0.4 else rng.choice(SIZES[1:])
     objects = []
     for (shape, colour), quadrant in placed:
         r = rng.uniform(19, 24) * 0.95
@@ -59,8 +79,9 @@ def picture(rng, placed):
 
 def track_of_events(rng, found):
     at, segments = rng.uniform(0.2, 0.6), []
+    pause = (0.35, 0.7) if rng.random() < 0.75 else (0.7, 4.0)
     for k, event in enumerate(found):
-        at += rng.uniform(0.35, 0.7) if k else 0.0
+        at += rng.uniform(*pause) if k else 0.0
         end = at + rng.uniform(0.75, 1.2)
         segments.append((at, end, event))
         at = end
@@ -99,7 +120,7 @@ def dialogue(rng, _):
     while len(turns) < count:
         turns.append(rng.choice(["fact", "chat"]))
     rng.shuffle(turns)
-    pieces, sentences = [("text", "Summarize the conversation.")], []
+    pieces, sentences = [("text", rng.choice(PROMPTS["dialogue"]))], []
     for turn in turns:
         name = rng.choice(NAMES)
         if turn == "fact":
@@ -118,13 +139,14 @@ def dialogue(rng, _):
 
 def speech(rng, _):
     at, segments, sentences = rng.uniform(0.1, 0.4), [], []
-    for k in range(rng.choice([2] * 10 + [3] * 7 + [4] * 3)):
-        at += rng.uniform(0.35, 0.6) if k else 0.0
+    longest_pause = 0.6 if rng.random() < 0.75 else 2.0
+    for k in range(rng.choice([1] * 2 + [2] * 7 + [3] * 6 + [4] * 3 + [5, 6])):
+        at += rng.uniform(0.35, longest_pause) if k else 0.0
         words = fact(rng)
         at = spoken(rng, at, words, segments)
         sentences.append(f"{'Then' if k else 'The speaker says that'} {' '.join(words)}.")
     sound = {"secs": at + rng.uniform(0.1, 0.3), "segments": segments}
-    return [("text", "Summarize the recording."), ("audio", sound)], [("", sentences, None)]
+    return [("text", rng.choice(PROMPTS["speech"])), ("audio", sound)], [("", sentences, None)]
 
 
 def audio_question(rng, found, sentences):
@@ -132,7 +154,7 @@ def audio_question(rng, found, sentences):
     kind = rng.randrange(4)
     if kind < 2:
         answer, when = (0, "first") if kind == 0 else (last, "last")
-        question = rng.choice([f"Which sound comes {when}?", f"What is the {when} sound?"])
+        question = rng.choice(SOUND_AT_AN_END).format(when)
         conclusion = f"So the {when} sound is {with_article(found[answer])}."
     else:
         if kind == 2:
@@ -141,49 +163,63 @@ def audio_question(rng, found, sentences):
         else:
             word, answer = "before", rng.randint(0, last - 1)
             key = found[answer + 1]
-        question = rng.choice([f"Which sound comes right {word} the {key}?", f"What do you hear right {word} the {key}?"])
+        question = rng.choice(SOUND_NEXT_TO).format(f"{word} the {key}")
         conclusion = f"So right {word} the {key} there is {with_article(found[answer])}."
     wrong = rng.sample([e for e in found if e != found[answer]], 1) + rng.sample(EVENTS, 12)
     return ask(rng, question, found[answer], wrong, conclusion, sentences)
 
 
-def audio_qa(rng, questions):
-    found = events(rng, rng.randint(3, 4))
+def told_events(found):
     openings = ["The first sound is"] + ["Then there is"] * (len(found) - 2) + ["The last sound is"]
-    sentences = [f"{o} {with_article(e)}." for o, e in zip(openings, found)]
-    pieces = [("text", "Listen to the audio and answer the question. Explain your reasoning step by step."),
-              ("audio", track_of_events(rng, found))]
+    return [f"{o} {with_article(e)}." for o, e in zip(openings, found)]
+
+
+def audio_qa(rng, questions):
+    found = events(rng, rng.choice([2] * 3 + [3] * 6 + [4] * 6 + [5] * 3 + [6] * 2))
+    sentences = told_events(found)
+    pieces = [("text", rng.choice(PROMPTS["audio-qa"])), ("audio", track_of_events(rng, found))]
     return pieces, [audio_question(rng, found, sentences) for _ in range(questions)]
 
 
 def visual_question(rng, images, seen, sentences):
     image, quadrant, (shape, colour) = rng.choice(seen)
-    kind = rng.randrange(4 if images == 3 else 3)
+    kind = rng.randrange(4 if images >= 3 else 3)
     if kind == 0:
         wrong = rng.sample([s[2][1] for s in seen], min(2, len(seen))) + rng.sample(COLOURS, 8)
-        question = rng.choice([f"What colour is the {shape}?", f"Which colour does the {shape} have?"])
+        question = rng.choice(COLOUR_OF).format(shape)
         return ask(rng, question, colour, wrong, f"So the {shape} is {colour}.", sentences)
     if kind == 1:
         place = QUADRANTS[quadrant]
-        question = rng.choice([f"Where is the {shape}?", f"In which corner is the {shape}?"])
+        question = rng.choice(PLACE_OF).format(shape)
         return ask(rng, question, place, rng.sample(QUADRANTS, 4), f"So the {shape} is at the {place}.", sentences)
     if kind == 2:
         count = len(seen)
-        wrong = [NUMBERS[n] for n in range(2, 7) if n != count and abs(n - count) <= 2]
+        wrong = [NUMBERS[n] for n in range(2, MOST_OBJECTS + 1) if n != count and abs(n - count) <= 2]
         rng.shuffle(wrong)
-        question = rng.choice(["How many objects are there in total?", "How many objects do the pictures show?"])
+        question = rng.choice(HOW_MANY)
         return ask(rng, question, NUMBERS[count], wrong, f"So there are {NUMBERS[count]} objects in total.", sentences)
     ordinal = ORDINALS[image]
-    question = rng.choice([f"Which picture shows the {shape}?", f"In which picture is the {shape}?"])
-    return ask(rng, question, ordinal, ORDINALS, f"So the {shape} is in the {ordinal} picture.", sentences)
+    question = rng.choice(PICTURE_OF).format(shape)
+    return ask(rng, question, ordinal, rng.sample(ORDINALS[:images], images), f"So the {shape} is in the {ordinal} picture.", sentences)
+
+
+def objects_of_each(rng, images):
+    if images == 1:
+        return [rng.randint(2, 3)]
+    counts, left = [], MOST_OBJECTS - images
+    for _ in range(images):
+        two = left > 0 and rng.random() < 0.45
+        left -= two
+        counts.append(1 + two)
+    return counts
 
 
 def visual_qa(rng, questions):
-    images = 2 if rng.random() < 0.7 else 3
-    pieces = [("text", "Look at the pictures and answer the question. Explain your reasoning step by step.")]
+    images = rng.choice([1] * 3 + [2] * 9 + [3] * 5 + [4] * 3)
+    pieces = [("text", rng.choice(PROMPTS["visual-qa"]))]
     seen, sentences = [], []
-    for image in range(images):
-        quadrants = sorted(rng.sample(range(4), 1 if rng.random() < 0.55 else 2))
+    for image, count in enumerate(objects_of_each(rng, images)):
+        quadrants = sorted(rng.sample(range(4), count))
         placed = []
         while len(placed) < len(quadrants):
             found = look(rng)
@@ -217,28 +253,28 @@ def video_question(rng, scenes, heard, sentences):
     if kind >= 3:
         name = heard[noisy]
         if kind < 7:
-            question = rng.choice(["What is on the screen when", "What is shown when"]) + f" the {name} is heard?"
+            question = rng.choice(SEEN_WHEN_HEARD).format(name)
             wrong = rng.sample([x for k, x in enumerate(looks) if k != noisy], len(looks) - 1)
             conclusion = f"So when the {name} is heard there is {with_article(looks[noisy])}."
             return ask(rng, question, looks[noisy], wrong + [look_name(look(rng)) for _ in range(4)], conclusion, sentences)
-        question = rng.choice(["Which sound is heard while", "What can you hear while"]) + f" the {looks[noisy]} is shown?"
+        question = rng.choice(HEARD_WHILE_SEEN).format(looks[noisy])
         conclusion = f"So while the {looks[noisy]} is shown there is {with_article(name)}."
         return ask(rng, question, name, rng.sample(EVENTS, 12), conclusion, sentences)
     k, when = (0, "first") if rng.random() < 0.5 else (len(scenes) - 1, "last")
-    question = rng.choice([f"What is shown {when}?", f"Which object comes {when}?"])
+    question = rng.choice(SHOWN_AT_AN_END).format(when)
     wrong = rng.sample([x for j, x in enumerate(looks) if j != k], len(looks) - 1)
     conclusion = f"So {with_article(looks[k])} is shown {when}."
     return ask(rng, question, looks[k], wrong + [look_name(look(rng)) for _ in range(4)], conclusion, sentences)
 
 
 def video_qa(rng, questions):
-    count = rng.choice([2] * 3 + [3] * 5 + [4] * 2)
+    count = rng.choice([2] * 6 + [3] * 8 + [4] * 4 + [5] * 2)
     scenes = []
     while len(scenes) < count:
         found = look(rng)
         apart = not scenes or (scenes[-1][0][0] != found[0] and scenes[-1][0][1] != found[1])
         if apart and all(found != s[0] for s in scenes):
-            scenes.append((found, rng.randint(3, 4) if count == 2 else rng.randint(2, 3)))
+            scenes.append((found, rng.randint(2, 3 if count == 5 else 4)))
     noisy = sorted(rng.sample(range(count), rng.randint(1, min(3, count))))
     heard, segments, sentences, start = [None] * count, [], [], 0
     for k, event in zip(noisy, events(rng, len(noisy))):
@@ -251,13 +287,12 @@ def video_qa(rng, questions):
             segments.append((at, at + length, heard[k]))
             sentences.append(f"At this time {with_article(heard[k])} is heard.")
         start += secs
-    pieces = [("text", "Watch the film and answer the question. Explain your reasoning step by step."),
-              ("video", film(rng, scenes, segments))]
+    pieces = [("text", rng.choice(PROMPTS["video-qa"])), ("video", film(rng, scenes, segments))]
     return pieces, [video_question(rng, scenes, heard, sentences) for _ in range(questions)]
 
 
 def mixed(rng, _):
-    pieces, sentences = [("text", "Describe everything that you read, see and hear.")], []
+    pieces, sentences = [("text", rng.choice(PROMPTS["mixed"]))], []
     for part in rng.sample(range(3), 3):
         if part == 0:
             name, *deed = fact(rng)
@@ -286,6 +321,10 @@ def mixed(rng, _):
 def matching(rng, _):
     """Dense practice of the hop from an answer to its letter: many options, then all letters in random order."""
     pool = [*EVENTS, *COLOURS, *SHAPES, *QUADRANTS, *ORDINALS, *NUMBERS[2:], *(look_name(look(rng)) for _ in range(12))]
+    if rng.random() < 0.5:  # corners, as they are asked for: both words count, and the same answer comes again
+        words = rng.sample(QUADRANTS, 3)
+        return [("text", "Match.\n" + "".join(f" ({l}) {w}\n" for l, w in zip("ABC", words)))], \
+            [("", [f"So the answer is {words[k]} ({'ABC'[k]})." for k in rng.choices(range(3), k=8)], "A")]
     if rng.random() < 0.6:  # names of two words that share one: the pair must match
         shapes, colours = rng.sample(SHAPES, 3), rng.sample(COLOURS, 3)
         pool = [*QUADRANTS, *(look_name((s, c)) for s in shapes for c in colours if not look_is_held_out(s, c))]
@@ -298,8 +337,22 @@ def matching(rng, _):
     return pieces, [("", [f"So the answer is {words[k]} ({letters[k]})." for k in order], letters[0])]
 
 
+def lookup(rng, questions):
+    """Dense practice of the hop from a question's key to the fact: the facts as text, then many questions answered at once."""
+    task = rng.choice(["audio-qa", "visual-qa", "visual-qa", "video-qa", "video-qa"])
+    pieces, branches = TASKS[task](rng, 3 * questions)
+    while task == "visual-qa" and len(branches[0][1]) < 6:  # few facts are no practice
+        pieces, branches = TASKS[task](rng, 3 * questions)
+    sentences = branches[0][1][:-2]
+    return [pieces[0], told(sentences)], [(question, answer[-2:], letter) for question, answer, letter in branches]
+
+
+def told(sentences):
+    return "text", " ".join(sentences) + "\n"
+
+
 TASKS = {"dialogue": dialogue, "speech": speech, "audio-qa": audio_qa, "visual-qa": visual_qa, "video-qa": video_qa,
-         "mixed": mixed, "matching": matching}
+         "mixed": mixed, "matching": matching, "lookup": lookup}
 
 
 def sample(task, rng, questions=1):

@@ -43,6 +43,18 @@ def train(sketches=1500):
     return tokenizer
 
 
+def extended(tokenizer, merges):
+    """The same tokenizer with further merges after all others: texts without them keep their tokens, and models their ids."""
+    state = json.loads(tokenizer.to_str())
+    vocabulary = state["model"]["vocab"]
+    for left, right in merges:
+        if left + right not in vocabulary:
+            vocabulary[left + right] = max(vocabulary.values()) + 1
+            state["model"]["merges"].append([left, right])
+    assert len(vocabulary) <= VOCAB, len(vocabulary)
+    return Tokenizer.from_str(json.dumps(state))
+
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n"
     "You are a helpful assistant.<|im_end|>\n{% endif %}<|im_start|>{{ message['role'] }}\n"

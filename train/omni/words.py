@@ -9,8 +9,9 @@ COLOURS = "red orange yellow green blue purple pink black".split()
 EVENTS = "bell siren horn clapping knocking chirping barking engine alarm whistle drum rain".split()
 COUNTABLE = set("bell siren horn engine alarm whistle drum".split())
 QUADRANTS = ["top left", "top right", "bottom left", "bottom right"]
-ORDINALS = ["first", "second", "third"]
+ORDINALS = ["first", "second", "third", "fourth"]
 NUMBERS = "no one two three four five six".split()
+MOST_OBJECTS = 6
 
 
 def with_article(name):

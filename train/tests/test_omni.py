@@ -1,6 +1,7 @@
 """Small checks of the trainer. From train/: python -m unittest discover tests"""
 
 import random
+import re
 import sys
 import unittest
 from pathlib import Path
@@ -21,7 +22,7 @@ from omni.preprocess import audio_tokens, log_mel, patches  # noqa: E402
 from omni.start import initialise  # noqa: E402
 from omni.targets import Targets  # noqa: E402
 from omni.thinker import Thinker  # noqa: E402
-from omni.tokens import train  # noqa: E402
+from omni.tokens import extended, train  # noqa: E402
 
 TOKENIZER = train(sketches=300)
 CONFIG = normalised(tiny_config())
@@ -74,6 +75,35 @@ class WorldTest(unittest.TestCase):
         source = (WORLD / "vocabulary.rs").read_text() + (WORLD / "sound/mod.rs").read_text() + (WORLD / "attributes.rs").read_text()
         for word in [*words.NAMES, *words.VERBS, *words.OBJECTS, *words.PLACES, *words.SHAPES, *words.COLOURS, *words.EVENTS]:
             self.assertIn(f'"{word}"', source)
+
+    def test_wordings_and_sizes_are_those_of_the_rust_world(self):
+        tasks = "".join(p.read_text() for p in sorted((WORLD / "tasks").glob("*.rs")))
+        lists = [sketch.SOUND_AT_AN_END, sketch.SOUND_NEXT_TO, sketch.COLOUR_OF, sketch.PLACE_OF, sketch.HOW_MANY, sketch.PICTURE_OF,
+                 sketch.SHOWN_AT_AN_END, sketch.SEEN_WHEN_HEARD, sketch.HEARD_WHILE_SEEN, sketch.CHAT, sketch.SHOWS,
+                 *sketch.PROMPTS.values()]
+        for wordings in lists:
+            quoted = r",?\s*".join(re.escape(f'"{w}"') for w in wordings)
+            self.assertRegex(tasks, r"\[\s*" + quoted + r",?\s*\]")
+        sizes = re.findall(r"\((\d+), (\d+)\)", (WORLD / "picture.rs").read_text().split("SIZES")[1].split(";")[1])
+        self.assertEqual([(int(w), int(h)) for w, h in sizes], sketch.SIZES)
+
+    def test_dense_practice_tells_the_facts_and_asks_about_them(self):
+        rng = random.Random(4)
+        for _ in range(30):
+            found = sketch.sample("lookup", rng, 2)
+            (_, instruction), (_, told) = found["pieces"]
+            self.assertIn(instruction, sum(sketch.PROMPTS.values(), []))
+            self.assertEqual(len(found["branches"]), 6)
+            for question, (conclusion, answer), letter in found["branches"]:
+                self.assertIn(answer.removeprefix("So the answer is ")[:-5], conclusion)
+                self.assertIn(f" ({letter}) ", question)
+                self.assertNotIn(answer, told)
+
+    def test_further_merges_leave_other_texts_as_they_were(self):
+        longer = extended(TOKENIZER, [("x", "y"), ("xy", "z")])
+        self.assertEqual(longer.encode("xyz").tokens, ["xyz"])
+        text = "So the answer is bell (B)."
+        self.assertEqual(longer.encode(text).ids, TOKENIZER.encode(text).ids)
 
     def test_held_out_combinations_never_occur(self):
         rng = random.Random(3)

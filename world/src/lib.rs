@@ -164,32 +164,33 @@ pub fn generate(task: Task, seed: u64, split: Split) -> Result<Sample, WorldErro
     let rng = &mut rng;
     let mut draw = draw::Draw::new(split);
     let mut script = script::Script::default();
-    let prompt = match task {
+    let prompts = match task {
         Task::Dialogue => {
             tasks::dialogue::write(&mut script, &mut draw, rng);
-            tasks::dialogue::PROMPT
+            tasks::dialogue::PROMPTS
         }
         Task::Speech => {
             tasks::speech::write(&mut script, &mut draw, rng)?;
-            tasks::speech::PROMPT
+            tasks::speech::PROMPTS
         }
         Task::AudioQa => {
             tasks::audio_qa::write(&mut script, &mut draw, rng);
-            tasks::audio_qa::PROMPT
+            tasks::audio_qa::PROMPTS
         }
         Task::VisualQa => {
             tasks::visual_qa::write(&mut script, &mut draw, rng);
-            tasks::visual_qa::PROMPT
+            tasks::visual_qa::PROMPTS
         }
         Task::VideoQa => {
             tasks::video_qa::write(&mut script, &mut draw, rng);
-            tasks::video_qa::PROMPT
+            tasks::video_qa::PROMPTS
         }
         Task::Mixed => {
             tasks::mixed::write(&mut script, &mut draw, rng)?;
-            tasks::mixed::PROMPT
+            tasks::mixed::PROMPTS
         }
     };
+    let prompt = script::wording(prompts, rng);
     Ok(Sample {
         seed,
         task,

@@ -10,7 +10,17 @@ const FRAME_PX: u32 = 2;
 const SUBSAMPLES: u32 = 3;
 
 /// Picture sizes (width, height): multiples of 28, one vision token per 28 x 28 pixels.
-pub const SIZES: [(u32, u32); 5] = [(112, 112), (140, 112), (112, 140), (168, 112), (112, 168)];
+pub const SIZES: [(u32, u32); 9] = [
+    (112, 112),
+    (140, 112),
+    (112, 140),
+    (168, 112),
+    (112, 168),
+    (140, 140),
+    (168, 140),
+    (140, 168),
+    (168, 168),
+];
 
 /// A canvas with a light ground and a dark frame.
 pub(crate) struct Canvas {
@@ -156,9 +166,9 @@ fn even_odd(points: &[(f64, f64); 10], u: f64, v: f64) -> bool {
     inside
 }
 
-/// A picture of a size drawn from [`SIZES`] (the square one half of the time) with each look in its quarter.
+/// A picture of a size drawn from [`SIZES`] (the smallest four times in ten) with each look in its quarter.
 pub(crate) fn draw(looks: &[(Look, Quadrant)], rng: &mut Rng) -> Picture {
-    let (width, height) = if rng.chance(0.5) {
+    let (width, height) = if rng.chance(0.4) {
         SIZES[0]
     } else {
         SIZES[1 + rng.below(SIZES.len() - 1)]

@@ -116,6 +116,11 @@ pub(crate) fn wording<'a>(wordings: &[&'a str], rng: &mut Rng) -> &'a str {
     rng.choose(wordings).copied().unwrap_or_default()
 }
 
+/// One of a few wordings with `{}` in the place of `key`.
+pub(crate) fn wording_with(wordings: &[&str], key: &str, rng: &mut Rng) -> String {
+    wording(wordings, rng).replace("{}", key)
+}
+
 /// The names of looks that stand as wrong options: those given, then random ones that training may show.
 pub(crate) fn wrong_looks(
     given: &[Look],

@@ -113,10 +113,16 @@ impl Track {
 pub(crate) fn of_events(events: &[Event], rng: &mut Rng) -> (Sound, Vec<Span>) {
     let mut track = Track::new();
     track.pause(rng.range_f64(0.2, 0.6));
+    // Most rows are brisk; in some, long silences lie between the events.
+    let (shortest, longest) = if rng.chance(0.75) {
+        (0.35, 0.7)
+    } else {
+        (0.7, 4.0)
+    };
     let mut spans = Vec::new();
     for (k, &event) in events.iter().enumerate() {
         if k > 0 {
-            track.pause(rng.range_f64(0.35, 0.7));
+            track.pause(rng.range_f64(shortest, longest));
         }
         let secs = rng.range_f64(0.75, 1.2);
         spans.push(track.event(event, secs, rng));

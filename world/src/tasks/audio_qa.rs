@@ -1,18 +1,39 @@
-//! Audio question: three or four sound events in mild noise, and which comes first, last, before or after.
+//! Audio question: two to six sound events in mild noise, and which comes first, last, before or after.
 
 use crate::draw::Draw;
 use crate::rng::Rng;
 use crate::sample::Support;
-use crate::script::{Options, Script, wording};
+use crate::script::{Options, Script, wording_with};
 use crate::sound::Event;
 use crate::track;
 
-/// The instruction.
-pub(crate) const PROMPT: &str =
-    "Listen to the audio and answer the question. Explain your reasoning step by step.";
+/// The instruction's wordings.
+pub(crate) const PROMPTS: &[&str] = &[
+    "Listen to the audio and answer the question. Explain your reasoning step by step.",
+    "Answer the question about the sounds. Explain your reasoning step by step.",
+];
+
+const AT_AN_END: &[&str] = &[
+    "Which sound comes {}?",
+    "What is the {} sound?",
+    "What do you hear {}?",
+    "Which sound is heard {}?",
+];
+const NEXT_TO: &[&str] = &[
+    "Which sound comes right {}?",
+    "What do you hear right {}?",
+    "Which sound is heard right {}?",
+    "What comes right {}?",
+];
 
 pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
-    let count = rng.between(3, 4);
+    let count = match rng.below(20) {
+        0..3 => 2,
+        3..9 => 3,
+        9..15 => 4,
+        15..18 => 5,
+        _ => 6,
+    };
     let events = draw.events(count, rng);
     let (sound, spans) = track::of_events(&events, rng);
     script.audio(sound);
@@ -29,23 +50,13 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     }
     let last = count - 1;
     let (answer, question, conclusion) = match rng.below(4) {
-        0 => {
-            let asked = wording(
-                &["Which sound comes first?", "What is the first sound?"],
-                rng,
-            );
+        end @ 0..2 => {
+            let (answer, when) = [(0, "first"), (last, "last")][end];
+            let found = events[answer].with_article();
             (
-                0,
-                asked.to_owned(),
-                format!("So the first sound is {}.", events[0].with_article()),
-            )
-        }
-        1 => {
-            let asked = wording(&["Which sound comes last?", "What is the last sound?"], rng);
-            (
-                last,
-                asked.to_owned(),
-                format!("So the last sound is {}.", events[last].with_article()),
+                answer,
+                wording_with(AT_AN_END, when, rng),
+                format!("So the {when} sound is {found}."),
             )
         }
         kind => {
@@ -56,17 +67,12 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
                 let k = rng.between(0, last - 1);
                 ("before", k, events[k + 1])
             };
-            let key = key.name();
-            let asked = if rng.chance(0.5) {
-                format!("Which sound comes right {word} the {key}?")
-            } else {
-                format!("What do you hear right {word} the {key}?")
-            };
+            let beside = format!("{word} the {}", key.name());
             let found = events[answer].with_article();
             (
                 answer,
-                asked,
-                format!("So right {word} the {key} there is {found}."),
+                wording_with(NEXT_TO, &beside, rng),
+                format!("So right {beside} there is {found}."),
             )
         }
     };

@@ -8,8 +8,11 @@ use crate::sample::Support;
 use crate::script::{Script, wording};
 use crate::vocabulary::NAMES;
 
-/// The instruction.
-pub(crate) const PROMPT: &str = "Summarize the conversation.";
+/// The instruction's wordings.
+pub(crate) const PROMPTS: &[&str] = &[
+    "Summarize the conversation.",
+    "Summarize this conversation.",
+];
 
 const CHAT: [&str; 8] = [
     "Good morning everyone.",

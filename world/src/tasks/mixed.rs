@@ -9,8 +9,11 @@ use crate::sample::Support;
 use crate::script::Script;
 use crate::track::{self, Track};
 
-/// The instruction.
-pub(crate) const PROMPT: &str = "Describe everything that you read, see and hear.";
+/// The instruction's wordings.
+pub(crate) const PROMPTS: &[&str] = &[
+    "Describe everything that you read, see and hear.",
+    "Describe everything that you see, hear and read.",
+];
 
 pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> Result<(), WorldError> {
     let mut parts = [0, 1, 2];

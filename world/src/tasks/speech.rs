@@ -1,4 +1,4 @@
-//! Speech summary: two to four spoken sentences; the answer retells each.
+//! Speech summary: one to six spoken sentences; the answer retells each.
 
 use crate::WorldError;
 use crate::draw::Draw;
@@ -7,15 +7,20 @@ use crate::sample::Support;
 use crate::script::Script;
 use crate::track::Track;
 
-/// The instruction.
-pub(crate) const PROMPT: &str = "Summarize the recording.";
+/// The instruction's wordings.
+pub(crate) const PROMPTS: &[&str] = &["Summarize the recording.", "Summarize this recording."];
 
 pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> Result<(), WorldError> {
     let count = match rng.below(20) {
-        0..10 => 2,
-        10..17 => 3,
-        _ => 4,
+        0..2 => 1,
+        2..9 => 2,
+        9..15 => 3,
+        15..18 => 4,
+        18 => 5,
+        _ => 6,
     };
+    // Most speakers go straight on; some leave long pauses.
+    let longest_pause_secs = if rng.chance(0.75) { 0.6 } else { 2.0 };
     let mut track = Track::new();
     track.pause(rng.range_f64(0.1, 0.4));
     let mut voice = draw.voice(rng);
@@ -23,7 +28,7 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> Resu
     let mut sentences = Vec::new();
     for k in 0..count {
         if k > 0 {
-            track.pause(rng.range_f64(0.35, 0.6));
+            track.pause(rng.range_f64(0.35, longest_pause_secs));
             if several {
                 voice = draw.voice(rng);
             }

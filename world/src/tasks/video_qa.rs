@@ -1,17 +1,38 @@
-//! Video question: a film of two to four scenes with sound events; what is shown when, or heard with what.
+//! Video question: a film of two to five scenes with sound events; what is shown when, or heard with what.
 
 use crate::attributes::Look;
 use crate::draw::Draw;
 use crate::film;
 use crate::rng::Rng;
 use crate::sample::{Scene, Support};
-use crate::script::{Options, Script, wording, wrong_looks};
+use crate::script::{Options, Script, wording_with, wrong_looks};
 use crate::sound::Event;
 use crate::track::{Span, Track};
 
-/// The instruction.
-pub(crate) const PROMPT: &str =
-    "Watch the film and answer the question. Explain your reasoning step by step.";
+/// The instruction's wordings.
+pub(crate) const PROMPTS: &[&str] = &[
+    "Watch the film and answer the question. Explain your reasoning step by step.",
+    "Answer the question about the film. Explain your reasoning step by step.",
+];
+
+const AT_AN_END: &[&str] = &[
+    "What is shown {}?",
+    "Which object comes {}?",
+    "What do you see {}?",
+    "Which object is shown {}?",
+];
+const SEEN_WHEN_HEARD: &[&str] = &[
+    "What is on the screen when the {} is heard?",
+    "What is shown when the {} is heard?",
+    "What do you see when the {} is heard?",
+    "Which object is shown when you hear the {}?",
+];
+const HEARD_WHILE_SEEN: &[&str] = &[
+    "Which sound is heard while the {} is shown?",
+    "What can you hear while the {} is shown?",
+    "What do you hear when you see the {}?",
+    "Which sound comes while the {} is on the screen?",
+];
 
 /// A scene's sound.
 type Heard = Option<(Event, Span)>;
@@ -56,10 +77,7 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     } else {
         (last, "last")
     };
-    let asked = match rng.below(2) {
-        0 => format!("What is shown {when}?"),
-        _ => format!("Which object comes {when}?"),
-    };
+    let asked = wording_with(AT_AN_END, when, rng);
     let look = scenes[k].look;
     let wrong = wrong_looks(&others(&scenes, k), rng, draw);
     let options = Options::new(&look.name(), wrong, rng);
@@ -88,8 +106,7 @@ fn ask_about_both(
     let name = event.name();
     let support = Support::time(span[0], span[1]);
     if key_is_heard {
-        let wordings = ["What is on the screen when", "What is shown when"];
-        let asked = format!("{} the {name} is heard?", wording(&wordings, rng));
+        let asked = wording_with(SEEN_WHEN_HEARD, name, rng);
         let wrong = wrong_looks(&others(scenes, scene), rng, draw);
         let options = Options::new(&look.name(), wrong, rng);
         let conclusion = format!(
@@ -99,8 +116,7 @@ fn ask_about_both(
         script.ask(&asked, &options, &conclusion, support);
     } else {
         let what = look.name();
-        let wordings = ["Which sound is heard while", "What can you hear while"];
-        let asked = format!("{} the {what} is shown?", wording(&wordings, rng));
+        let asked = wording_with(HEARD_WHILE_SEEN, &what, rng);
         let mut any = Event::ALL;
         rng.shuffle(&mut any);
         let options = Options::new(name, any.map(|e| e.name().to_owned()), rng);
@@ -123,17 +139,16 @@ fn others(scenes: &[Scene], scene: usize) -> Vec<Look> {
         .collect()
 }
 
-/// Two to four scenes of 2 to 4 s, 6 to 12 s in all; no look occurs twice, and neighbours differ in shape and colour.
+/// Two to five scenes of 2 to 4 s, 4 to 16 s in all; no look occurs twice, and neighbours differ in shape and colour.
 fn scenes(draw: &mut Draw, rng: &mut Rng) -> Vec<Scene> {
-    let count = match rng.below(10) {
-        0..3 => 2,
-        3..8 => 3,
-        _ => 4,
+    let count = match rng.below(20) {
+        0..6 => 2,
+        6..14 => 3,
+        14..18 => 4,
+        _ => 5,
     };
-    let mut lengths: Vec<usize> = (0..count).map(|_| 2 + rng.below(2)).collect();
-    if count == 2 {
-        lengths = vec![3 + rng.below(2), 3 + rng.below(2)];
-    }
+    let longest = if count == 5 { 3 } else { 4 };
+    let lengths: Vec<usize> = (0..count).map(|_| rng.between(2, longest)).collect();
     let mut scenes: Vec<Scene> = Vec::new();
     let mut start = 0;
     for length in lengths {

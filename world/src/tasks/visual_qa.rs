@@ -1,17 +1,42 @@
-//! Visual question: two or three pictures of coloured shapes; a colour, a place, a count or a picture is asked for.
+//! Visual question: one to four pictures of coloured shapes; a colour, a place, a count or a picture is asked for.
 
 use crate::attributes::{Colour, Look, Quadrant};
 use crate::draw::Draw;
 use crate::picture;
 use crate::rng::Rng;
 use crate::sample::{Placed, Support};
-use crate::script::{Options, Script, number, wording};
+use crate::script::{Options, Script, number, wording, wording_with};
 
-/// The instruction.
-pub(crate) const PROMPT: &str =
-    "Look at the pictures and answer the question. Explain your reasoning step by step.";
+/// The instruction's wordings.
+pub(crate) const PROMPTS: &[&str] = &[
+    "Look at the pictures and answer the question. Explain your reasoning step by step.",
+    "Answer the question about the pictures. Explain your reasoning step by step.",
+];
 
-const ORDINALS: [&str; 3] = ["first", "second", "third"];
+const COLOUR_OF: &[&str] = &[
+    "What colour is the {}?",
+    "Which colour does the {} have?",
+    "What is the colour of the {}?",
+];
+const PLACE_OF: &[&str] = &[
+    "Where is the {}?",
+    "In which corner is the {}?",
+    "Which corner shows the {}?",
+];
+const HOW_MANY: &[&str] = &[
+    "How many objects are there in total?",
+    "How many objects do the pictures show?",
+    "How many objects do you see?",
+];
+const PICTURE_OF: &[&str] = &[
+    "Which picture shows the {}?",
+    "In which picture is the {}?",
+    "In which picture do you see the {}?",
+];
+
+const ORDINALS: [&str; 4] = ["first", "second", "third", "fourth"];
+/// The largest count that the world says.
+const MOST_OBJECTS: usize = 6;
 const WHOLE: [f64; 4] = [0.0, 0.0, 1.0, 1.0];
 
 /// An object of the sample and where it is.
@@ -23,20 +48,21 @@ struct Seen {
 }
 
 pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
-    let images = if rng.chance(0.7) { 2 } else { 3 };
+    let images = match rng.below(20) {
+        0..3 => 1,
+        3..12 => 2,
+        12..17 => 3,
+        _ => 4,
+    };
     let seen = show(images, script, draw, rng);
     let asked = seen[rng.below(seen.len())];
     let Look { shape, colour } = asked.placed.look;
     let shape = shape.name();
     let support = Support::image(asked.image, asked.placed.rect);
     let place = asked.quadrant.name();
-    match rng.below(if images == 3 { 4 } else { 3 }) {
+    match rng.below(if images >= 3 { 4 } else { 3 }) {
         0 => {
-            let question = if rng.chance(0.5) {
-                format!("What colour is the {shape}?")
-            } else {
-                format!("Which colour does the {shape} have?")
-            };
+            let question = wording_with(COLOUR_OF, shape, rng);
             let mut wrong: Vec<Colour> = seen.iter().map(|s| s.placed.look.colour).collect();
             rng.shuffle(&mut wrong);
             wrong.truncate(2);
@@ -56,11 +82,7 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             );
         }
         1 => {
-            let question = if rng.chance(0.5) {
-                format!("Where is the {shape}?")
-            } else {
-                format!("In which corner is the {shape}?")
-            };
+            let question = wording_with(PLACE_OF, shape, rng);
             let mut wrong = Quadrant::ALL;
             rng.shuffle(&mut wrong);
             let options = Options::new(place, wrong.into_iter().map(|q| q.name().to_owned()), rng);
@@ -72,15 +94,9 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             );
         }
         2 => {
-            let question = wording(
-                &[
-                    "How many objects are there in total?",
-                    "How many objects do the pictures show?",
-                ],
-                rng,
-            );
+            let question = wording(HOW_MANY, rng);
             let count = seen.len();
-            let mut wrong: Vec<usize> = (2..=6)
+            let mut wrong: Vec<usize> = (2..=MOST_OBJECTS)
                 .filter(|&n| n != count && n.abs_diff(count) <= 2)
                 .collect();
             rng.shuffle(&mut wrong);
@@ -99,13 +115,11 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             );
         }
         _ => {
-            let question = if rng.chance(0.5) {
-                format!("Which picture shows the {shape}?")
-            } else {
-                format!("In which picture is the {shape}?")
-            };
+            let question = wording_with(PICTURE_OF, shape, rng);
             let ordinal = ORDINALS[asked.image];
-            let options = Options::new(ordinal, ORDINALS.map(str::to_owned), rng);
+            let mut wrong = ORDINALS[..images].to_vec();
+            rng.shuffle(&mut wrong);
+            let options = Options::new(ordinal, wrong.into_iter().map(str::to_owned), rng);
             script.ask(
                 &question,
                 &options,
@@ -116,13 +130,28 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     }
 }
 
+/// How many objects a picture shows: one alone holds two or three, one of several one or two, six at most in all.
+fn objects_of_each(images: usize, rng: &mut Rng) -> Vec<usize> {
+    if images == 1 {
+        return vec![rng.between(2, 3)];
+    }
+    let mut left = MOST_OBJECTS - images;
+    (0..images)
+        .map(|_| {
+            let two = left > 0 && rng.chance(0.45);
+            left -= usize::from(two);
+            1 + usize::from(two)
+        })
+        .collect()
+}
+
 /// Shows the pictures and says what each shows. No shape occurs twice in a sample, so that a shape is a key.
 fn show(images: usize, script: &mut Script, draw: &mut Draw, rng: &mut Rng) -> Vec<Seen> {
     let mut seen: Vec<Seen> = Vec::new();
-    for ordinal in ORDINALS.into_iter().take(images) {
+    let counts = objects_of_each(images, rng);
+    for (ordinal, count) in ORDINALS.into_iter().zip(counts) {
         let mut quadrants = Quadrant::ALL;
         rng.shuffle(&mut quadrants);
-        let count = if rng.chance(0.55) { 1 } else { 2 };
         let mut chosen: Vec<(Look, Quadrant)> = Vec::new();
         for quadrant in quadrants.into_iter().take(count) {
             let look = loop {
