@@ -22,8 +22,9 @@ write e-event perception --kind event --count 60 --split eval
 write e-speech perception --kind speech --count 60 --split eval
 write e-video-qa export --task video-qa --count 20 --split eval
 for task in dialogue speech audio-qa visual-qa video-qa mixed; do
-    write "t-$task" export --task $task --count 1500
-    write "v-$task" export --task $task --count 120 --split eval
-    write "h-$task" export --task $task --count 60 --split heldout
+    case $task in visual-qa | video-qa) count=2200 ;; *) count=1200 ;; esac
+    write "t-$task" export --task $task --count $count
+    write "v-$task" export --task $task --count 200 --split eval
+    write "h-$task" export --task $task --count 200 --split heldout
 done
 test -e "$cache/tok/tokenizer.json" || python -m omni.tokens "$cache/tok"

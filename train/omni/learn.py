@@ -28,7 +28,7 @@ from omni.start import initialise
 from omni.targets import Targets
 from omni.thinker import Thinker
 
-MIX = "dialogue=.22,speech=.22,audio-qa=.12,visual-qa=.18,video-qa=.14,mixed=.08,matching=.04"
+MIX = "dialogue=.07,speech=.09,audio-qa=.11,visual-qa=.17,video-qa=.22,mixed=.02,matching=.18,lookup=.14"
 
 
 def parse():
@@ -40,10 +40,10 @@ def parse():
     p.add_argument("--features", default="")
     p.add_argument("--real", type=float, default=0.8)
     p.add_argument("--mix", default=MIX)
-    p.add_argument("--questions", type=int, default=3, help="asked about the same media, side by side")
+    p.add_argument("--questions", type=int, default=4, help="asked about the same media, side by side")
     p.add_argument("--lookups", type=float, default=0.15, help="share of the exported samples asked with their description given")
-    p.add_argument("--tokens", type=int, default=3000, help="per process and step")
-    p.add_argument("--micro", type=int, default=1600)
+    p.add_argument("--tokens", type=int, default=2400, help="per process and step")
+    p.add_argument("--micro", type=int, default=2000)
     p.add_argument("--matrix-lr", type=float, default=1e-3)
     p.add_argument("--other-lr", type=float, default=1e-3)
     p.add_argument("--decay-from", type=float, default=0.6, help="share of the time after which the rate falls")
