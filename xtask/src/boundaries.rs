@@ -33,7 +33,10 @@ const MUST_NOT_LINK: [(&str, &[&str]); 5] = [
         "world",
         &["candle-core", "tokio", "axum", "leptos", "getrandom"],
     ),
-    ("engine", &["tokio", "axum", "leptos", "hyper", "hf-hub", "ureq"]),
+    (
+        "engine",
+        &["tokio", "axum", "leptos", "hyper", "hf-hub", "ureq"],
+    ),
     (
         "frontend",
         &["candle-core", "axum", "engine", "server", "rusqlite"],

@@ -63,7 +63,9 @@ fn run(arguments: &[String]) -> Result<()> {
 fn build_release() -> Result<std::path::PathBuf> {
     provision::for_build()?;
     site::build()?;
-    shell::say("building the server (release); the first time takes about 10 to 15 minutes on 2 cores");
+    shell::say(
+        "building the server (release); the first time takes about 10 to 15 minutes on 2 cores",
+    );
     Cargo::new("build", "the server")
         .args(["--release", "-p", "server"])
         .run()?;
