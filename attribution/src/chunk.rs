@@ -7,7 +7,9 @@
 
 use std::ops::Range;
 
-use crate::record::{Chunk, ChunkSize};
+use crate::record::Chunk;
+#[cfg(feature = "sentences")]
+use crate::record::ChunkSize;
 
 /// Context given to the sentence rules before a candidate boundary, bytes: bounds the work on hostile text.
 #[cfg(feature = "sentences")]

@@ -227,7 +227,7 @@ mod tests {
             .map(|k| segment(40.0 * k as f64, 40.0 * k as f64 + 40.0, "x"))
             .collect();
         assert_eq!(groups(&long, &[0.9, 0.9]), [0..2, 2..3]);
-        assert_eq!(groups(&segments[..1], &[]), [0..1]);
+        assert_eq!(groups(&segments[..1], &[]), std::slice::from_ref(&(0..1)));
         assert_eq!(groups(&[], &[]), [] as [Range<usize>; 0]);
     }
 
