@@ -111,7 +111,13 @@ impl Drafts {
                 return;
             };
             if let DraftContent::Media { preview, .. } = items.remove(at).content {
-                let _ = web_sys::Url::revoke_object_url(&preview);
+                // Not at once: a preview that is still loading would complain that its file is gone.
+                set_timeout(
+                    move || {
+                        let _ = web_sys::Url::revoke_object_url(&preview);
+                    },
+                    std::time::Duration::from_secs(10),
+                );
             }
         });
     }
