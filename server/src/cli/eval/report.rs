@@ -259,7 +259,7 @@ impl Report {
             for (which, correct) in [("all sentences", false), ("right sentences", true)] {
                 let _ = write!(out, "  {which:<22}");
                 for k in &named {
-                    let _ = write!(out, "{:<20}", Marks::NAMES[*k]);
+                    let _ = write!(out, "{:<22}", Marks::NAMES[*k]);
                 }
                 out.push('\n');
                 for own in &task.scores {
@@ -271,7 +271,7 @@ impl Report {
                         own.unit_score.name()
                     );
                     for k in &named {
-                        let _ = write!(out, "{:<20}", shown(marks[*k]));
+                        let _ = write!(out, "{:<22}", shown(marks[*k]));
                     }
                     out.push('\n');
                 }
