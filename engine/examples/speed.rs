@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use attribution::curation::CurationConfig;
 use attribution::event::TraceEvent;
-use attribution::record::{Decoding, Method, SignalKind, Stage, UnitScore};
+use attribution::record::Stage;
 use engine::{Device, Item, MediaItem, Model, ModelFiles, TraceOptions, TraceRequest};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,21 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let request = TraceRequest {
         prompt: "Describe the pictures.".to_owned(),
         items: vec![Item::Image(file); pictures],
-        options: TraceOptions {
-            decoding: Decoding {
-                max_new_tokens,
-                top_p: 1.0,
-                no_repeat_ngram: 3,
-                ..Decoding::default()
-            },
-            method: Method {
-                signal: SignalKind::AttMean,
-                unit_score: UnitScore::Sum,
-                cite_prompt: true,
-                curation: CurationConfig::default(),
-            },
-            ..TraceOptions::default()
-        },
+        options: TraceOptions::at_most(max_new_tokens),
         ..TraceRequest::default()
     };
     let mut stages: Vec<(Stage, Instant)> = Vec::new();

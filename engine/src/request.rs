@@ -72,6 +72,15 @@ pub struct TraceOptions {
     pub limits: media::Limits,
 }
 
+impl TraceOptions {
+    /// The defaults with another bound on the answer.
+    pub fn at_most(max_new_tokens: u32) -> Self {
+        let mut options = Self::default();
+        options.decoding.max_new_tokens = max_new_tokens;
+        options
+    }
+}
+
 impl Default for TraceOptions {
     /// Greedy, at most 256 tokens, no n-gram of 3 twice: as the released package generates.
     fn default() -> Self {

@@ -7,12 +7,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use attribution::curation::CurationConfig;
 use attribution::event::TraceEvent;
-use attribution::record::{
-    Decoding, Extent, Finish, Method, Modality, SignalKind, SourceItem, SourceRole, Track,
-    UnitScore,
-};
+use attribution::record::{Extent, Finish, Modality, SourceItem, SourceRole, Track};
 use engine::pipeline::trace;
 use engine::{Device, Item, MediaItem, Model, ModelFiles, Outcome, TraceOptions, TraceRequest};
 
@@ -31,20 +27,8 @@ fn file(name: &str, bytes: Vec<u8>) -> MediaItem {
 
 fn options(max_new_tokens: u32) -> TraceOptions {
     TraceOptions {
-        decoding: Decoding {
-            max_new_tokens,
-            no_repeat_ngram: 3,
-            top_p: 1.0,
-            ..Decoding::default()
-        },
-        method: Method {
-            signal: SignalKind::AttMean,
-            unit_score: UnitScore::Sum,
-            cite_prompt: true,
-            curation: CurationConfig::default(),
-        },
         keep_scores: true,
-        ..TraceOptions::default()
+        ..TraceOptions::at_most(max_new_tokens)
     }
 }
 

@@ -252,25 +252,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use app::data::RequestView;
-
     use super::*;
-
-    fn new(id: &str) -> NewTrace {
-        let request = RequestView {
-            prompt: "p".into(),
-            items: Vec::new(),
-            model: "m".into(),
-            ..RequestView::default()
-        };
-        NewTrace {
-            id: id.into(),
-            request,
-            options: Default::default(),
-            task: String::new(),
-            gallery: None,
-        }
-    }
 
     #[test]
     fn a_full_queue_refuses_and_examples_wait_for_visitors() {
@@ -282,10 +264,10 @@ mod tests {
             attempts: 0,
             background: true,
         });
-        jobs.submit(&store, &new("a")).expect("room");
-        jobs.submit(&store, &new("b")).expect("room");
+        jobs.submit(&store, &NewTrace::small("a")).expect("room");
+        jobs.submit(&store, &NewTrace::small("b")).expect("room");
         assert!(matches!(
-            jobs.submit(&store, &new("c")),
+            jobs.submit(&store, &NewTrace::small("c")),
             Err(Refused::Full {
                 retry_after_secs: 1..
             })

@@ -309,34 +309,37 @@ pub fn from_json<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn new(id: &str) -> NewTrace {
-        let request = RequestView {
-            prompt: "p".into(),
-            items: Vec::new(),
-            model: "m".into(),
-            ..RequestView::default()
-        };
-        NewTrace {
+impl NewTrace {
+    /// A small one, for tests.
+    pub(crate) fn small(id: &str) -> Self {
+        Self {
             id: id.into(),
-            request,
+            request: RequestView {
+                prompt: "p".into(),
+                items: Vec::new(),
+                model: "m".into(),
+                ..RequestView::default()
+            },
             options: Options::default(),
             task: String::new(),
             gallery: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn what_was_accepted_is_pending_after_a_crash_until_three_attempts() {
         let dir = tempfile::tempdir().expect("temp dir");
         Store::open(dir.path())
             .and_then(|store| {
-                store.accept(&new("waiting"))?;
-                store.accept(&new("running"))?;
-                store.accept(&new("done"))?;
-                store.accept(&new("stopped"))?;
+                store.accept(&NewTrace::small("waiting"))?;
+                store.accept(&NewTrace::small("running"))?;
+                store.accept(&NewTrace::small("done"))?;
+                store.accept(&NewTrace::small("stopped"))?;
                 store.begin("running")?;
                 store.begin("stopped")?;
                 store.note_stop("stopped")?;
@@ -374,7 +377,7 @@ mod tests {
     fn an_orderly_shutdown_does_not_count() {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = Store::open(dir.path()).expect("open");
-        store.accept(&new("x")).expect("accept");
+        store.accept(&NewTrace::small("x")).expect("accept");
         for _ in 0..5 {
             store.begin("x").expect("begin");
             store.put_back("x").expect("put back");

@@ -5,8 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use attribution::curation::CurationConfig;
-use attribution::record::{Decoding, Method, Settings, SignalKind, UnitScore};
+use attribution::record::Settings;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
@@ -72,23 +71,11 @@ pub fn measure_long_sound(
         prompt: "What is heard?".to_owned(),
         items: vec![Item::Audio(item)],
         options: TraceOptions {
-            decoding: Decoding {
-                max_new_tokens: answer_tokens,
-                top_p: 1.0,
-                no_repeat_ngram: 3,
-                ..Decoding::default()
-            },
-            method: Method {
-                signal: SignalKind::AttMean,
-                unit_score: UnitScore::Sum,
-                cite_prompt: true,
-                curation: CurationConfig::default(),
-            },
             settings: Settings {
                 audio_bin_secs: 10.0,
                 ..Settings::default()
             },
-            ..TraceOptions::default()
+            ..TraceOptions::at_most(answer_tokens)
         },
         ..TraceRequest::default()
     };

@@ -5,8 +5,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use attribution::curation::CurationConfig;
-use attribution::record::{Decoding, Method, SignalKind, UnitScore};
 use engine::inspect::resample;
 use engine::{Item, MediaItem, TraceOptions, TraceRequest};
 use safetensors::SafeTensors;
@@ -120,19 +118,7 @@ fn sound(item: &Item) -> Option<Vec<f32>> {
 
 fn options(max_new_tokens: u32) -> TraceOptions {
     TraceOptions {
-        decoding: Decoding {
-            max_new_tokens,
-            no_repeat_ngram: 3,
-            top_p: 1.0,
-            ..Decoding::default()
-        },
-        method: Method {
-            signal: SignalKind::AttMean,
-            unit_score: UnitScore::Sum,
-            cite_prompt: true,
-            curation: CurationConfig::default(),
-        },
         keep_scores: true,
-        ..TraceOptions::default()
+        ..TraceOptions::at_most(max_new_tokens)
     }
 }
