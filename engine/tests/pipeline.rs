@@ -189,6 +189,34 @@ fn stop_takes_effect_within_one_step() {
 }
 
 #[test]
+fn a_long_sound_is_heard_as_far_as_the_request_says() {
+    let model = model();
+    let samples: Vec<f32> = (0..304 * 8_000)
+        .map(|i| (i as f32 * 0.07).sin() * 0.5)
+        .collect();
+    let long = media::encode::wav(&samples, 8_000).expect("a WAV");
+    let heard = |most_secs: Option<f64>| {
+        let mut request = request(1);
+        request.items = vec![Item::Audio(file("long.wav", long.clone()))];
+        request.options.settings.audio_bin_secs = 60.0;
+        request.options.settings.audio_max_secs = most_secs;
+        let record = run(&model, &request).1.record;
+        let positions: u32 = (record.units.iter())
+            .filter(|unit| matches!(unit.extent, Extent::Time { .. }))
+            .map(|unit| unit.positions)
+            .sum();
+        (positions, record.warnings)
+    };
+    let (positions, warnings) = heard(None);
+    assert_eq!(positions, 300 * 25);
+    assert!(warnings[0].contains("first 300 seconds"), "{warnings:?}");
+    let (positions, warnings) = heard(Some(1.0));
+    assert_eq!(positions, 25);
+    assert!(warnings[0].contains("first 1 seconds"), "{warnings:?}");
+    assert_eq!(heard(Some(400.0)), (304 * 25, Vec::new()));
+}
+
+#[test]
 fn special_tokens_in_a_text_stay_text() {
     let model = model();
     let mut request = request(2);

@@ -141,6 +141,9 @@ pub struct Options {
     /// Length of a time bin of sound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio_bin_secs: Option<f64>,
+    /// How much of each sound is heard, seconds; the model's own bound where it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_max_secs: Option<f64>,
     /// Whether a film's sound is heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_audio_in_video: Option<bool>,
@@ -406,6 +409,9 @@ impl Options {
         if outside(self.audio_bin_secs, 0.04, 60.0) {
             return error("`audio_bin_secs` must be between 0.04 and 60.");
         }
+        if outside(self.audio_max_secs, 1.0, 7200.0) {
+            return error("`audio_max_secs` must be between 1 and 7200.");
+        }
         if outside(self.video_fps, 0.1, 30.0) {
             return error("`video_fps` must be between 0.1 and 30 frames per second.");
         }
@@ -466,6 +472,7 @@ impl Options {
             image_grid: self.image_grid.unwrap_or(plain.image_grid),
             audio_bin_secs: self.audio_bin_secs.unwrap_or(plain.audio_bin_secs),
             audio_units: self.audio_units.unwrap_or(plain.audio_units),
+            audio_max_secs: self.audio_max_secs,
             use_audio_in_video: self.use_audio_in_video.unwrap_or(plain.use_audio_in_video),
             video_fps: self.video_fps,
             video_max_pixels: self.video_max_pixels,

@@ -37,6 +37,9 @@ pub struct Settings {
     pub audio_bin_secs: f64,
     /// Bins, or what belongs together.
     pub audio_units: AudioUnits,
+    /// How much of each sound may be heard, seconds; none: the model's own bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_max_secs: Option<f64>,
     /// Whether a film's own sound was heard.
     pub use_audio_in_video: bool,
     /// Frames per second at which films were sampled; none: the model's own rate.
@@ -75,6 +78,7 @@ impl Default for Settings {
             image_grid: 1,
             audio_bin_secs: 1.0,
             audio_units: AudioUnits::Bins,
+            audio_max_secs: None,
             use_audio_in_video: true,
             video_fps: None,
             video_max_pixels: None,

@@ -60,7 +60,7 @@ pub fn measure_long_sound(
     audio_tokens: usize,
     answer_tokens: u32,
 ) -> Result<MemoryPoint, EngineError> {
-    let model = tiny_model(audio_tokens.div_ceil(25) + 1)?;
+    let model = tiny_model()?;
     let samples = audio_tokens * SAMPLES_PER_TOKEN;
     let item = MediaItem {
         name: "long.wav".to_owned(),
@@ -73,6 +73,7 @@ pub fn measure_long_sound(
         options: TraceOptions {
             settings: Settings {
                 audio_bin_secs: 10.0,
+                audio_max_secs: Some((audio_tokens.div_ceil(25) + 1) as f64),
                 ..Settings::default()
             },
             ..TraceOptions::at_most(answer_tokens)
@@ -91,12 +92,12 @@ pub fn measure_long_sound(
     })
 }
 
-/// The tiny shape with random weights, hearing `heard_secs` of a sound.
-fn tiny_model(heard_secs: usize) -> Result<Model, EngineError> {
+/// The tiny shape with random weights.
+fn tiny_model() -> Result<Model, EngineError> {
     let mut files: BTreeMap<String, &'static [u8]> = BTreeMap::new();
     let shape = BenchShape::Tiny;
     // As linked into a program: for as long as the process lives, which measures one length and ends.
-    for (name, content) in random::files(shape, heard_secs) {
+    for (name, content) in random::files(shape) {
         files.insert(name.to_owned(), content.to_string().into_bytes().leak());
     }
     let mut weights = Vec::new();

@@ -93,7 +93,7 @@ pub fn write_checkpoint(shape: BenchShape, dir: &Path) -> Result<(), EngineError
         std::fs::write(dir.join(name), content).map_err(|error| failure(dir, name, &error))
     };
     std::fs::create_dir_all(dir).map_err(|error| failure(dir, "", &error))?;
-    for (name, content) in files(shape, 300) {
+    for (name, content) in files(shape) {
         file(name, content.to_string().as_bytes())?;
     }
     let path = dir.join("model.safetensors");
@@ -112,10 +112,10 @@ fn failure(dir: &Path, name: &str, error: &std::io::Error) -> EngineError {
     }
 }
 
-/// The small files of a checkpoint that hears `heard_secs` of a sound.
-pub(super) fn files(shape: BenchShape, heard_secs: usize) -> Vec<(&'static str, Value)> {
+/// The small files of a checkpoint.
+pub(super) fn files(shape: BenchShape) -> Vec<(&'static str, Value)> {
     let preprocess = json!({
-        "chunk_length": heard_secs, "feature_size": 128, "hop_length": 160, "n_fft": 400, "sampling_rate": 16_000,
+        "chunk_length": 300, "feature_size": 128, "hop_length": 160, "n_fft": 400, "sampling_rate": 16_000,
         "min_pixels": 3136, "max_pixels": 50_176, "merge_size": 2, "patch_size": 14, "temporal_patch_size": 2,
         "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]
     });

@@ -126,7 +126,7 @@ impl Family for QwenOmni {
             DecodedSource::Text { role, text } => Ok(Piece::Text { role, text }),
             DecodedSource::Image { item, picture } => self.picture(item, &picture, &mut inputs),
             DecodedSource::Audio { item, sound, bins } => {
-                self.sound(item, &sound, bins, &mut inputs, &mut warnings)
+                self.sound(item, &sound, bins, settings, &mut inputs, &mut warnings)
             }
             DecodedSource::Film {
                 item,

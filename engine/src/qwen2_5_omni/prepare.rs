@@ -160,7 +160,7 @@ impl QwenOmni {
         let input = inputs.len() - 1;
         let mut heard = None;
         if let Some(sound) = sound {
-            let mel = self.mel(&sound, warnings)?;
+            let mel = self.mel(&sound, settings, warnings)?;
             let tokens = token_count(mel.frames);
             if tokens > 0 {
                 inputs.push(EncoderInput::Mel(mel));
@@ -200,7 +200,12 @@ impl QwenOmni {
     }
 
     /// The log-mel spectrum of what the model hears of a sound.
-    fn mel(&self, sound: &Sound, warnings: &mut Vec<String>) -> Result<Mel, EngineError> {
+    fn mel(
+        &self,
+        sound: &Sound,
+        settings: &Settings,
+        warnings: &mut Vec<String>,
+    ) -> Result<Mel, EngineError> {
         let p = &self.preprocess;
         if !(1..=MAX_RATE_HZ).contains(&sound.rate_hz) {
             let rate = sound.rate_hz;
@@ -208,7 +213,10 @@ impl QwenOmni {
                 "a sound of {rate} samples a second is not usable"
             )));
         }
-        let (limit_secs, rate) = (p.chunk_length as usize, sound.rate_hz as usize);
+        let limit_secs = settings
+            .audio_max_secs
+            .map_or(p.chunk_length as usize, |secs| secs.ceil() as usize);
+        let rate = sound.rate_hz as usize;
         let duration_secs = sound.samples.len() as f64 / rate as f64;
         if duration_secs > limit_secs as f64 {
             warnings.push(format!(
@@ -238,10 +246,11 @@ impl QwenOmni {
         item: SourceItem,
         sound: &Sound,
         bins: TimeBins,
+        settings: &Settings,
         inputs: &mut Vec<EncoderInput>,
         warnings: &mut Vec<String>,
     ) -> Result<Piece, EngineError> {
-        let mel = self.mel(sound, warnings)?;
+        let mel = self.mel(sound, settings, warnings)?;
         let tokens = token_count(mel.frames);
         inputs.push(EncoderInput::Mel(mel));
         Ok(Piece::Audio {

@@ -76,6 +76,9 @@ pub struct TraceArgs {
     /// Length of a time bin of a sound, seconds.
     #[arg(long, value_name = "SECS")]
     pub audio_bin_secs: Option<f64>,
+    /// How much of each sound is heard, seconds, where the model's own bound (300) is too little.
+    #[arg(long, value_name = "SECS")]
+    pub audio_max_secs: Option<f64>,
     /// Frames per second at which films are sampled. Default: the model's own, as in the package (2).
     #[arg(long, value_name = "N")]
     pub video_fps: Option<f64>,
@@ -264,6 +267,7 @@ fn chosen(args: &TraceArgs, options: &Options) -> Options {
         chunk: args.chunk.or(options.chunk),
         image_grid: args.image_grid.or(options.image_grid),
         audio_bin_secs: args.audio_bin_secs.or(options.audio_bin_secs),
+        audio_max_secs: args.audio_max_secs.or(options.audio_max_secs),
         video_fps: args.video_fps.or(options.video_fps),
         video_max_pixels: args.video_max_pixels.or(options.video_max_pixels),
         video_total_pixels: args.video_total_pixels.or(options.video_total_pixels),
