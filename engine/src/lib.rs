@@ -8,6 +8,7 @@ pub mod bench;
 mod cpu;
 mod detokenize;
 mod error;
+pub mod faithfulness;
 mod generate;
 pub mod inspect;
 mod layers;

@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use crate::faithfulness::rescore::{self, Answer};
 use crate::load::ModelFiles;
 use crate::preprocess::Rgb;
 use crate::preprocess::mel::Mel;
@@ -124,6 +125,19 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         max_new_tokens: usize,
         layer_done: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Option<Box<dyn Session + 'a>>, EngineError>;
+
+    /// The answer's log-probabilities with a part of the prompt gone, for each of `kept` (per prompt position: whether it
+    /// stays); `None` once `go_on`, asked after every pass, says no.
+    fn rescore(
+        &self,
+        prompt: &Prompt,
+        embeds: &Tensor,
+        answer: &Answer<'_>,
+        kept: &[Vec<bool>],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
+        rescore::step_by_step(self, prompt, embeds, answer, kept, go_on)
+    }
 
     /// What each id is looked up as, before any layer: a vector of the hidden size per id.
     fn word_vectors(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError>;

@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use attribution::event::TraceEvent;
 use attribution::live::{ClosedChunk, LiveTrace};
 use attribution::record::{Finish, RECORD_VERSION, Receipt, Record, Settings, SourceRole, Stage};
+use candle_core::Tensor;
 
 use crate::detokenize::Detokenizer;
 use crate::generate::generate;
-use crate::model::{DecodedSource, DecodedTurn, Prompt};
+use crate::model::{DecodedSource, DecodedTurn, Family, Prompt};
 use crate::sources::SourceDecoder;
 use crate::{EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 
@@ -170,16 +171,9 @@ fn answer(
     events: &mut Events<'_>,
 ) -> Result<(Vec<u32>, Finish), EngineError> {
     let (family, decoding) = (model.family.as_ref(), &request.options.decoding);
-    let mut encoded = Vec::with_capacity(prompt.inputs.len());
-    for (index, input) in prompt.inputs.iter().enumerate() {
-        if events.stopped {
-            return Ok((Vec::new(), Finish::Stopped));
-        }
-        encoded.push(family.encode(input, &mut |_, _| {})?);
-        events.progress(Stage::Encode, index + 1, prompt.inputs.len());
-    }
-    let embeds = family.embed(prompt, &encoded)?;
-    drop(encoded);
+    let Some(embeds) = embed(family, prompt, events)? else {
+        return Ok((Vec::new(), Finish::Stopped));
+    };
     let max_new = decoding.max_new_tokens;
     let started = family.begin(prompt, &embeds, max_new as usize, &mut |done, total| {
         events.progress(Stage::Prefill, done, total);
@@ -227,6 +221,45 @@ fn answer(
             })
         },
     )
+}
+
+/// Everything before prefill: the prompt of a request, laid out and embedded.
+pub(crate) fn prepare(
+    model: &Model,
+    request: &TraceRequest,
+) -> Result<(Prompt, Tensor), EngineError> {
+    let mut events = Events {
+        observe: &mut |_| ControlFlow::Continue(()),
+        stopped: false,
+    };
+    let family = model.family.as_ref();
+    let turns = decode(
+        request,
+        &mut SourceDecoder::new(model, request),
+        &mut events,
+    )?;
+    let settings = &request.options.settings;
+    let prompt = family.assemble(turns, request.system.as_deref(), settings)?;
+    let embeds = embed(family, &prompt, &mut events)?;
+    let stopped = || EngineError::Request("encoding was stopped".to_owned());
+    Ok((prompt, embeds.ok_or_else(stopped)?))
+}
+
+/// Encodes the prompt's inputs and puts them in their places; `None` where someone said stop.
+fn embed(
+    family: &dyn Family,
+    prompt: &Prompt,
+    events: &mut Events<'_>,
+) -> Result<Option<Tensor>, EngineError> {
+    let mut encoded = Vec::with_capacity(prompt.inputs.len());
+    for (index, input) in prompt.inputs.iter().enumerate() {
+        if events.stopped {
+            return Ok(None);
+        }
+        encoded.push(family.encode(input, &mut |_, _| {})?);
+        events.progress(Stage::Encode, index + 1, prompt.inputs.len());
+    }
+    family.embed(prompt, &encoded).map(Some)
 }
 
 fn check_length(model: &Model, prompt: &Prompt, max_new_tokens: u32) -> Result<(), EngineError> {

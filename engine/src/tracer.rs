@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use attribution::event::TraceEvent;
 use attribution::label::unit_label;
+use attribution::record::Record;
 use candle_core::Device;
 
+use crate::faithfulness::{Faithfulness, Question, Replay};
 use crate::{
     EngineError, Item, MediaItem, Model, ModelFiles, Outcome, Precision, TraceOptions,
     TraceRequest, Turn, pipeline,
@@ -97,6 +99,35 @@ impl OmniTracer {
         let mut request = sample.0.clone();
         request.options = self.options.clone();
         pipeline::trace(&self.model, &request, &mut observe)
+    }
+
+    /// Whether a chunk of a finished trace becomes less likely when what it cites is removed, and how far against random
+    /// units. `sample` is what `record` was made from, under the options of now.
+    ///
+    /// ```
+    /// use engine::faithfulness::Question;
+    /// use engine::{OmniTracer, Sample};
+    ///
+    /// let tracer = OmniTracer::new("../models/tiny-omni")?;
+    /// let sample = Sample::new("Summarize the conversation.\n")
+    ///     .text("Anna: I bought a red car.\n")
+    ///     .text("Ben: I saw a blue bird.\n");
+    /// let trace = tracer.trace(&sample)?;
+    /// let proof = tracer.faithfulness(&sample, &trace.record, &Question::new(0))?;
+    /// println!("{:.2} nats, random units {:?}", proof.fall, proof.random_fall);
+    /// assert!(proof.log_prob > proof.log_prob_nothing);
+    /// # Ok::<(), engine::EngineError>(())
+    /// ```
+    pub fn faithfulness(
+        &self,
+        sample: &Sample,
+        record: &Record,
+        question: &Question,
+    ) -> Result<Faithfulness, EngineError> {
+        let mut request = sample.0.clone();
+        request.options = self.options.clone();
+        let asked = Replay::open(&self.model, &request, record)?.ask(question, &mut || true)?;
+        asked.ok_or_else(|| EngineError::Request("scoring was stopped".to_owned()))
     }
 
     /// The options of every trace from now on.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::checks::Check;
 use crate::error::ServerError;
 use crate::live::Live;
 use crate::store::{NewTrace, Pending, Store};
@@ -29,12 +30,22 @@ pub struct Jobs {
 #[derive(Debug)]
 struct Queue {
     waiting: VecDeque<Arc<Live>>,
+    /// Questions about finished traces, each with the number of waiting traces that came before it.
+    checks: VecDeque<(usize, Check)>,
     background: VecDeque<Arc<Live>>,
     /// Places promised to requests that are being made durable.
     promised: usize,
     running: Option<Arc<Live>>,
     ended: VecDeque<Arc<Live>>,
     mean_secs: f64,
+}
+
+/// What the device thread does next.
+pub enum Job {
+    /// A trace to be made.
+    Trace(Arc<Live>),
+    /// A question about a finished one.
+    Check(Check),
 }
 
 /// Where a job in memory stands.
@@ -66,6 +77,7 @@ impl Jobs {
         Self {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
+                checks: VecDeque::new(),
                 background: VecDeque::new(),
                 promised: 0,
                 running: None,
@@ -99,6 +111,22 @@ impl Jobs {
             .waiting
             .push_back(Arc::new(Live::new(new.id.clone(), 0)));
         queue.tell_positions();
+        drop(queue);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Queues a question about a finished trace, in turn with the traces and within the same bound. It is not stored: who
+    /// asks waits for the answer.
+    pub fn ask(&self, check: Check) -> Result<(), Refused> {
+        let mut queue = self.lock();
+        if self.shutting_down() {
+            // Dropping it says so to whoever waits.
+            return Ok(());
+        }
+        queue.check_room(self.capacity)?;
+        let before = queue.waiting.len();
+        queue.checks.push_back((before, check));
         drop(queue);
         self.wake.notify_one();
         Ok(())
@@ -150,13 +178,20 @@ impl Jobs {
         let Queue {
             waiting,
             background,
+            checks,
             ..
         } = &mut *queue;
-        let live = [waiting, background].into_iter().find_map(|line| {
-            line.iter()
-                .position(|live| live.id == id)
-                .and_then(|k| line.remove(k))
-        })?;
+        let place = |line: &VecDeque<Arc<Live>>| line.iter().position(|live| live.id == id);
+        let live = match place(waiting) {
+            Some(k) => {
+                // Questions behind it move up.
+                for (before, _) in checks.iter_mut().filter(|(before, _)| *before > k) {
+                    *before -= 1;
+                }
+                waiting.remove(k)
+            }
+            None => place(background).and_then(|k| background.remove(k)),
+        }?;
         queue.keep(live.clone());
         queue.tell_positions();
         Some(live)
@@ -165,25 +200,25 @@ impl Jobs {
     /// Waiting jobs (shipped examples apart), and the seconds a new one would wait.
     pub fn load(&self) -> (u32, f64) {
         let queue = self.lock();
-        let before = queue.waiting.len() + usize::from(queue.running.is_some());
+        let before =
+            queue.waiting.len() + queue.checks.len() + usize::from(queue.running.is_some());
         (queue.waiting.len() as u32, before as f64 * queue.mean_secs)
     }
 
     /// Blocks until there is a job; `None` when the server goes down.
-    pub fn next(&self) -> Option<Arc<Live>> {
+    pub fn next(&self) -> Option<Job> {
         let mut queue = self.lock();
         loop {
             if self.shutting_down() {
                 return None;
             }
-            if let Some(live) = queue
-                .waiting
-                .pop_front()
-                .or_else(|| queue.background.pop_front())
-            {
+            if let Some((0, _)) = queue.checks.front() {
+                return queue.checks.pop_front().map(|(_, check)| Job::Check(check));
+            }
+            if let Some(live) = queue.take_trace() {
                 queue.running = Some(live.clone());
                 queue.tell_positions();
-                return Some(live);
+                return Some(Job::Trace(live));
             }
             queue = self
                 .wake
@@ -203,7 +238,9 @@ impl Jobs {
     /// Stops the worker within one decode step and ends every viewer's stream; nothing accepted is lost.
     pub fn shut_down(&self) {
         self.shutdown.store(true, Ordering::Relaxed);
-        let queue = self.lock();
+        let mut queue = self.lock();
+        // Whoever waits for an answer is told at once: dropping a question answers it.
+        queue.checks.clear();
         for live in queue.in_order().chain(&queue.running) {
             live.close();
         }
@@ -224,12 +261,23 @@ impl Jobs {
 
 impl Queue {
     fn check_room(&self, capacity: usize) -> Result<(), Refused> {
-        if self.waiting.len() + self.promised < capacity {
+        if self.waiting.len() + self.checks.len() + self.promised < capacity {
             return Ok(());
         }
         Err(Refused::Full {
             retry_after_secs: self.mean_secs.ceil().clamp(1.0, 3600.0) as u64,
         })
+    }
+
+    /// The next trace: visitors' first.
+    fn take_trace(&mut self) -> Option<Arc<Live>> {
+        let Some(live) = self.waiting.pop_front() else {
+            return self.background.pop_front();
+        };
+        for (before, _) in &mut self.checks {
+            *before = before.saturating_sub(1);
+        }
+        Some(live)
     }
 
     fn in_order(&self) -> impl Iterator<Item = &Arc<Live>> {
@@ -253,6 +301,37 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The next job's id; a question's with a mark.
+    fn next(jobs: &Jobs) -> String {
+        match jobs.next() {
+            Some(Job::Trace(live)) => live.id.clone(),
+            Some(Job::Check(check)) => format!("?{}", check.id),
+            None => "none".into(),
+        }
+    }
+
+    #[test]
+    fn questions_keep_their_turn_and_count_against_the_bound() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = Store::open(dir.path()).expect("open");
+        let jobs = Jobs::new(5);
+        let ask = |id: &str| {
+            let (check, answer) = Check::new(id.into(), engine::faithfulness::Question::new(0));
+            jobs.ask(check).map(|()| answer)
+        };
+        let submit = |id: &str| jobs.submit(&store, &NewTrace::small(id));
+        submit("a").expect("room");
+        submit("b").expect("room");
+        let _first = ask("a").expect("room");
+        submit("c").expect("room");
+        let second = ask("b").expect("room");
+        assert!(matches!(ask("c"), Err(Refused::Full { .. })));
+        assert!(jobs.withdraw("a").is_some());
+        assert_eq!([next(&jobs), next(&jobs)], ["b", "?a"]);
+        jobs.shut_down();
+        assert!(second.blocking_recv().is_err(), "nobody waits for ever");
+    }
 
     #[test]
     fn a_full_queue_refuses_and_examples_wait_for_visitors() {
@@ -281,10 +360,7 @@ mod tests {
             Some(Place::Queued(2))
         );
 
-        assert_eq!(
-            jobs.next().map(|live| live.id.clone()).as_deref(),
-            Some("a")
-        );
+        assert_eq!(next(&jobs), "a");
         assert_eq!(jobs.find("a").map(|(_, place)| place), Some(Place::Running));
         assert_eq!(
             jobs.find("b").map(|(_, place)| place),
@@ -295,10 +371,7 @@ mod tests {
             "what runs is stopped, not withdrawn"
         );
         assert!(jobs.withdraw("b").is_some());
-        assert_eq!(
-            jobs.next().map(|live| live.id.clone()).as_deref(),
-            Some("example")
-        );
+        assert_eq!(next(&jobs), "example");
         jobs.shut_down();
         assert!(jobs.next().is_none());
     }

@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod blobs;
+pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod ears;

@@ -13,10 +13,10 @@ use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
 use crate::config::Limits;
 use crate::ears::Ears;
 use crate::error::{ServerError, failure_of};
-use crate::jobs::Jobs;
+use crate::jobs::{Job, Jobs};
 use crate::live::Live;
 use crate::models::ModelPool;
-use crate::store::{Store, now_unix_secs};
+use crate::store::{Store, Stored, now_unix_secs};
 
 /// What the worker needs; it runs until the queue shuts down.
 pub struct Worker {
@@ -43,7 +43,14 @@ enum End {
 impl Worker {
     /// Works until the queue shuts down.
     pub fn run(mut self) {
-        while let Some(live) = self.jobs.next() {
+        while let Some(job) = self.jobs.next() {
+            let live = match job {
+                Job::Trace(live) => live,
+                Job::Check(check) => {
+                    self.check(check);
+                    continue;
+                }
+            };
             let begun = Instant::now();
             let end = match self.attempt(&live) {
                 Ok(end) => end,
@@ -72,34 +79,10 @@ impl Worker {
             );
             return Ok(End::Failed("unknown_model", message));
         }
-        let turns = (stored.request.history.into_iter())
-            .map(|turn| {
-                Ok(Turn {
-                    assistant: turn.assistant,
-                    items: items(&self.store, turn.items)?,
-                })
-            })
-            .collect::<Result<_, ServerError>>()?;
-        let items = items(&self.store, stored.request.items)?;
-        let model = self
-            .models
-            .get(&stored.request.model, stored.options.dtype)?;
-        let options = stored.options.resolve(
-            &self.limits.media,
-            self.limits.max_new_tokens,
-            model.no_repeat_ngram,
-        );
-        let system = Some(stored.request.system);
-        let mut request = TraceRequest {
-            system: system.filter(|system| !system.is_empty()),
-            history: turns,
-            prompt: stored.request.prompt,
-            transcripts: stored.request.transcripts,
-            items,
-            options,
-        };
         let mut clock = StageClock::start();
-        self.ears.listen(&mut request)?;
+        let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
+        let request = self.request(stored)?;
+        let model = self.models.get(&name, dtype)?;
         let mut observe = |event: TraceEvent| {
             clock.note(&event);
             // The engine may report its own end; the stored record is what counts here.
@@ -126,6 +109,36 @@ impl Worker {
         };
         self.keep(live, outcome, clock.finish())?;
         Ok(End::Finished)
+    }
+
+    /// What was asked, with its media, its options resolved for its model, and what was said in its sounds.
+    pub(crate) fn request(&mut self, stored: Stored) -> Result<TraceRequest, ServerError> {
+        let turns = (stored.request.history.into_iter())
+            .map(|turn| {
+                Ok(Turn {
+                    assistant: turn.assistant,
+                    items: items(&self.store, turn.items)?,
+                })
+            })
+            .collect::<Result<_, ServerError>>()?;
+        let items = items(&self.store, stored.request.items)?;
+        let model = (self.models).get(&stored.request.model, stored.options.dtype)?;
+        let options = stored.options.resolve(
+            &self.limits.media,
+            self.limits.max_new_tokens,
+            model.no_repeat_ngram,
+        );
+        let system = Some(stored.request.system);
+        let mut request = TraceRequest {
+            system: system.filter(|system| !system.is_empty()),
+            history: turns,
+            prompt: stored.request.prompt,
+            transcripts: stored.request.transcripts,
+            items,
+            options,
+        };
+        self.ears.listen(&mut request)?;
+        Ok(request)
     }
 
     fn keep(

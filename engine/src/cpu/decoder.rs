@@ -200,6 +200,13 @@ impl CpuState {
         }
     }
 
+    /// Forgets everything after `len` positions.
+    pub(super) fn cut(&mut self, len: usize) {
+        for cache in &mut self.caches {
+            cache.truncate(len);
+        }
+    }
+
     /// Fills every cache with the given keys and values up to the end of the prompt: a prompt that was not read.
     /// `rows`: `[prompt, kv_heads * head_dim]`.
     pub(crate) fn pretend(&mut self, rows: &[f32]) {

@@ -12,7 +12,9 @@ mod math;
 pub(crate) mod matrix;
 pub(crate) mod pool;
 mod prefill;
+mod rescore;
 mod step;
 
 pub(crate) use decoder::{CpuDecoder, CpuState, DecoderShape, floats};
 pub(crate) use prefill::RotaryTables;
+pub(crate) use rescore::Rows;

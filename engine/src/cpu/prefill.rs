@@ -69,15 +69,7 @@ impl CpuDecoder {
         };
         let last_embed = embeds.split_off(last * s.hidden);
         let mut hidden = embeds;
-        let rows = last.min(ROWS);
-        let mut b = Buffers {
-            normed: vec![0.0; rows * s.hidden],
-            queries: vec![0.0; rows * s.query_width()],
-            keys: vec![0.0; rows * s.key_width()],
-            values: vec![0.0; rows * s.key_width()],
-            context: vec![0.0; rows * s.query_width()],
-            inner: vec![0.0; rows * s.inner],
-        };
+        let mut b = self.buffers(last);
         for (index, layer) in self.layers.iter().enumerate() {
             // Of the last layer only keys and values are ever used.
             let whole = index + 1 < s.layers;
@@ -91,6 +83,46 @@ impl CpuDecoder {
         }
         self.step(state, &last_embed, rotary.cos(last), rotary.sin(last));
         true
+    }
+
+    /// Runs rows behind what is cached, in place; `rotary` holds the rows' own angles. Rows before `first_wanted` leave keys
+    /// and values in every layer; what the last layer makes of them is not computed.
+    pub(super) fn run_rows(
+        &self,
+        state: &mut CpuState,
+        hidden: &mut [f32],
+        rotary: &RotaryTables,
+        first_wanted: usize,
+    ) {
+        let s = self.shape;
+        let mut b = self.buffers(hidden.len() / s.hidden);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let whole_from = match index + 1 < s.layers {
+                true => 0,
+                false => first_wanted,
+            };
+            let (head, tail) = hidden.split_at_mut(whole_from * s.hidden);
+            for (part, offset, whole) in [(head, 0, false), (tail, whole_from, true)] {
+                for (block, rows) in part.chunks_mut(ROWS * s.hidden).enumerate() {
+                    let cache = &mut state.caches[index];
+                    let first = offset + block * ROWS;
+                    self.block(layer, rows, first, rotary, cache, &mut b, whole);
+                }
+            }
+        }
+    }
+
+    /// For blocks of a prompt of `rows` rows.
+    fn buffers(&self, rows: usize) -> Buffers {
+        let (s, rows) = (self.shape, rows.min(ROWS));
+        Buffers {
+            normed: vec![0.0; rows * s.hidden],
+            queries: vec![0.0; rows * s.query_width()],
+            keys: vec![0.0; rows * s.key_width()],
+            values: vec![0.0; rows * s.key_width()],
+            context: vec![0.0; rows * s.query_width()],
+            inner: vec![0.0; rows * s.inner],
+        }
     }
 
     /// One layer over rows `first..` of the prompt, in place.

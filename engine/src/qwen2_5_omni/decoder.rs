@@ -8,8 +8,9 @@ use super::config::ThinkerConfig;
 use super::decoder_device::{DeviceDecoder, DeviceState, StepOutput};
 use super::rope::{Position, TimeHeightWidthRope};
 use crate::EngineError;
-use crate::cpu::{CpuDecoder, CpuState, DecoderShape, RotaryTables, floats};
-use crate::model::Session;
+use crate::cpu::{CpuDecoder, CpuState, DecoderShape, RotaryTables, Rows, floats};
+use crate::faithfulness::rescore::Answer;
+use crate::model::{Prompt, Session};
 use crate::signals::{StepScores, Wanted};
 
 /// The language model.
@@ -25,6 +26,17 @@ enum Body {
     Cpu(CpuDecoder),
     /// Tensors on a GPU.
     Device(DeviceDecoder),
+}
+
+/// What came of scoring an answer again.
+#[derive(Debug)]
+pub(crate) enum Rescored {
+    /// Per set of rows, per id.
+    Done(Vec<Vec<f64>>),
+    /// Someone said stop.
+    Stopped,
+    /// There is no such way here: token by token.
+    NotHere,
 }
 
 /// A prompt, embedded.
@@ -113,6 +125,33 @@ impl Decoder {
             position: start.next_position,
             start: start.next_position,
         })))
+    }
+
+    /// [`crate::model::Family::rescore`] by whole rows; [`Rescored::NotHere`] where the weights are on a GPU.
+    pub(crate) fn rescore(
+        &self,
+        prompt: &Prompt,
+        embeds: &Tensor,
+        answer: &Answer<'_>,
+        kept: &[Vec<bool>],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Rescored> {
+        let Body::Cpu(decoder) = &self.body else {
+            return Ok(Rescored::NotHere);
+        };
+        let mut positions = prompt.positions.clone();
+        let fed = &answer.ids[..answer.ids.len().saturating_sub(1)];
+        positions.extend((prompt.next_position..).zip(fed).map(|(at, _)| [at; 3]));
+        let angles = self.rope.angles(&positions);
+        let mut rows = floats(embeds)?;
+        rows.extend(decoder.embed(fed)?);
+        let rows = Rows {
+            embeds: &rows,
+            rotary: &RotaryTables::new(&angles, self.rope.width()),
+            prompt: prompt.positions.len(),
+        };
+        let scored = decoder.rescore(&rows, answer, kept, go_on);
+        Ok(scored.map_or(Rescored::Stopped, Rescored::Done))
     }
 
     /// Runs the prompt; `layer_done(done, total)` returns whether to go on. `None` when it said no.

@@ -23,12 +23,13 @@ use tokenizers::Tokenizer;
 
 use self::audio::AudioTower;
 use self::config::ThinkerConfig;
-use self::decoder::{Decoder, Start};
+use self::decoder::{Decoder, Rescored, Start};
 use self::preprocess_config::PreprocessConfig;
 use self::prompt::{DEFAULT_SYSTEM, Piece, PromptBuilder, TemplateIds};
 pub(crate) use self::thinker::ThinkerDecoder;
 use self::vision::VisionTower;
 use crate::EngineError;
+use crate::faithfulness::rescore::{self, Answer};
 use crate::load::ModelFiles;
 use crate::model::{DecodedSource, DecodedTurn, EncoderInput, Family, Prompt, Run, Session};
 use crate::preprocess::Rgb;
@@ -220,6 +221,21 @@ impl Family for QwenOmni {
             wanted: Wanted::Everything,
         };
         Ok(self.decoder.begin(&start, layer_done)?)
+    }
+
+    fn rescore(
+        &self,
+        prompt: &Prompt,
+        embeds: &Tensor,
+        answer: &Answer<'_>,
+        kept: &[Vec<bool>],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
+        match self.decoder.rescore(prompt, embeds, answer, kept, go_on)? {
+            Rescored::Done(scores) => Ok(Some(scores)),
+            Rescored::Stopped => Ok(None),
+            Rescored::NotHere => rescore::step_by_step(self, prompt, embeds, answer, kept, go_on),
+        }
     }
 
     fn word_vectors(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError> {

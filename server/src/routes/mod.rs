@@ -23,6 +23,7 @@ use crate::models::{ModelSpec, ModelStates};
 use crate::store::Store;
 
 mod examples;
+mod faithfulness;
 mod health;
 mod media;
 mod models;
@@ -88,6 +89,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/traces/{id}", get(traces::read))
         .route("/api/traces/{id}/events", get(traces::events))
         .route("/api/traces/{id}/stop", post(traces::stop))
+        .route("/api/traces/{id}/faithfulness", post(faithfulness::ask))
         .route("/api/examples/{task}", post(examples::create))
         .route("/api/models", get(models::list))
         .route("/api/limits", get(models::limits))
