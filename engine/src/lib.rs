@@ -6,6 +6,7 @@
 mod attention;
 pub mod bench;
 mod cpu;
+mod decoder;
 mod detokenize;
 mod error;
 pub mod faithfulness;
@@ -17,6 +18,7 @@ mod model;
 pub mod pipeline;
 mod precision;
 mod preprocess;
+mod prompt;
 mod qwen2_5_omni;
 mod request;
 mod signals;
@@ -24,6 +26,7 @@ mod sources;
 mod speech;
 mod tracer;
 mod weights;
+mod whisper_blocks;
 
 pub use candle_core::Device;
 pub use error::EngineError;

@@ -6,21 +6,50 @@ use std::sync::Arc;
 use attribution::layout::Layout;
 use attribution::record::{Settings, SourceItem, SourceRole, Turn};
 use attribution::time::TimeBins;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use crate::decoder::{Decoder, LanguageModel, Position, Rescored, Start};
 use crate::faithfulness::rescore::{self, Answer};
 use crate::load::ModelFiles;
 use crate::preprocess::Rgb;
 use crate::preprocess::mel::Mel;
 use crate::preprocess::patches::Patches;
-use crate::qwen2_5_omni::QwenOmni;
+use crate::qwen2_5_omni;
 use crate::signals::{StepScores, Wanted};
 use crate::{EngineError, Precision};
 
-/// The values of `model_type` that are known here.
-const KNOWN: [&str; 2] = ["qwen2_5_omni", "qwen2_5_omni_thinker"];
+/// How a family is loaded, whole or in part.
+pub(crate) struct Loading {
+    /// The whole model, from its files, parsed `config.json`, tokenizer and weights at their root.
+    pub(crate) family: LoadFamily,
+    /// Its language model alone.
+    pub(crate) language_model: LoadLanguageModel,
+}
+
+type LoadFamily = fn(
+    &ModelFiles,
+    Value,
+    Arc<Tokenizer>,
+    VarBuilder<'static>,
+) -> Result<Box<dyn Family>, EngineError>;
+
+type LoadLanguageModel =
+    fn(&ModelFiles, Value, VarBuilder<'static>) -> Result<LanguageModel, EngineError>;
+
+/// The one place that knows which families there are.
+pub(crate) fn loading(config: &Value) -> Result<Loading, EngineError> {
+    let architecture = config.get("model_type").and_then(Value::as_str);
+    match architecture.unwrap_or_default() {
+        "qwen2_5_omni" | "qwen2_5_omni_thinker" => Ok(qwen2_5_omni::LOADING),
+        other => Err(EngineError::UnknownArchitecture {
+            found: other.to_owned(),
+            known: "qwen2_5_omni, qwen2_5_omni_thinker".to_owned(),
+        }),
+    }
+}
 
 /// A loaded model.
 #[derive(Debug)]
@@ -53,28 +82,13 @@ impl Model {
         // A user's text never turns into special tokens, whatever it spells.
         tokenizer.set_encode_special_tokens(true);
         let tokenizer = Arc::new(tokenizer);
-        let architecture = config
-            .get("model_type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if !KNOWN.contains(&architecture) {
-            return Err(EngineError::UnknownArchitecture {
-                found: architecture.to_owned(),
-                known: KNOWN.join(", "),
-            });
-        }
+        let loading = loading(&config)?;
         let precision = match precision {
             Some(precision) => precision,
             None => files.usual_precision(device)?,
         };
-        let dtype = precision.dtype();
-        let family = Box::new(QwenOmni::load(
-            files,
-            config,
-            tokenizer.clone(),
-            dtype,
-            device,
-        )?);
+        let root = files.weights(precision.dtype(), device)?;
+        let family = (loading.family)(files, config, tokenizer.clone(), root)?;
         Ok(Self {
             family,
             tokenizer,
@@ -114,8 +128,36 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Option<Tensor>, EngineError>;
 
+    /// The language model.
+    fn decoder(&self) -> &Decoder;
+
     /// The whole prompt's embeddings: text looked up, `encoded` inputs put in their places.
-    fn embed(&self, prompt: &Prompt, encoded: &[Option<Tensor>]) -> Result<Tensor, EngineError>;
+    fn embed(&self, prompt: &Prompt, encoded: &[Option<Tensor>]) -> Result<Tensor, EngineError> {
+        let looked_up = self.decoder().embed(&prompt.ids)?;
+        let mut parts = Vec::new();
+        let mut at = 0;
+        for run in &prompt.runs {
+            match *run {
+                Run::Text { count } if count > 0 => {
+                    parts.push(looked_up.narrow(0, at, count)?);
+                    at += count;
+                }
+                Run::Encoded {
+                    input,
+                    first,
+                    count,
+                } if count > 0 => {
+                    let embeds = encoded.get(input).and_then(Option::as_ref).ok_or_else(|| {
+                        candle_core::Error::Msg(format!("encoder input {input} has no embeddings"))
+                    })?;
+                    parts.push(embeds.narrow(0, first, count)?);
+                    at += count;
+                }
+                _ => {}
+            }
+        }
+        Ok(Tensor::cat(&parts, 0)?)
+    }
 
     /// Runs the prompt; `None` when `layer_done(done, total)` said stop.
     fn begin<'a>(
@@ -124,7 +166,16 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         embeds: &Tensor,
         max_new_tokens: usize,
         layer_done: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Option<Box<dyn Session + 'a>>, EngineError>;
+    ) -> Result<Option<Box<dyn Session + 'a>>, EngineError> {
+        let start = Start {
+            embeds,
+            positions: &prompt.positions,
+            next_position: prompt.next_position,
+            max_new_tokens,
+            wanted: Wanted::Everything,
+        };
+        Ok(self.decoder().begin(&start, layer_done)?)
+    }
 
     /// The answer's log-probabilities with a part of the prompt gone, for each of `kept` (per prompt position: whether it
     /// stays); `None` once `go_on`, asked after every pass, says no.
@@ -136,11 +187,24 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         kept: &[Vec<bool>],
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
-        rescore::step_by_step(self, prompt, embeds, answer, kept, go_on)
+        match self
+            .decoder()
+            .rescore(prompt, embeds, answer, kept, go_on)?
+        {
+            Rescored::Done(scores) => Ok(Some(scores)),
+            Rescored::Stopped => Ok(None),
+            Rescored::NotHere => rescore::step_by_step(self, prompt, embeds, answer, kept, go_on),
+        }
     }
 
     /// What each id is looked up as, before any layer: a vector of the hidden size per id.
-    fn word_vectors(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError>;
+    fn word_vectors(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.decoder().embed(ids)?.to_dtype(DType::F32)?;
+        Ok(rows.to_vec2()?)
+    }
 
     /// Ids that end generation.
     fn end_ids(&self) -> &[u32];
@@ -208,7 +272,7 @@ pub(crate) struct Prompt {
     /// What each of them is.
     pub(crate) layout: Layout,
     /// Rotary position of each: time, height, width.
-    pub(crate) positions: Vec<[u32; 3]>,
+    pub(crate) positions: Vec<Position>,
     /// Position of the first generated token.
     pub(crate) next_position: u32,
     /// Where the embeddings come from, in order.

@@ -20,15 +20,17 @@ pub use random::write_checkpoint;
 pub use shapes::BenchShape;
 
 use candle_core::{Device, Error as TensorError};
+use serde_json::Value;
 
+use crate::decoder::LanguageModel;
 use crate::load::ModelFiles;
-use crate::qwen2_5_omni::ThinkerDecoder;
+use crate::model::loading;
 use crate::{EngineError, Precision};
 
 /// A language model to measure.
 #[derive(Debug)]
 pub struct BenchModel {
-    pub(crate) decoder: ThinkerDecoder,
+    pub(crate) decoder: LanguageModel,
     /// Its shape's or directory's name.
     pub name: String,
     /// In which the weights are held.
@@ -43,9 +45,9 @@ impl BenchModel {
         device: &Device,
     ) -> Result<Self, EngineError> {
         let files = ModelFiles::Bytes(std::collections::BTreeMap::new());
-        let vb = random::builder(precision.dtype(), device);
+        let (config, vb) = (shape.config(), random::builder(precision.dtype(), device));
         Ok(Self {
-            decoder: ThinkerDecoder::load(&files, shape.config(), vb)?,
+            decoder: (loading(&config)?.language_model)(&files, config, vb)?,
             name: shape.name().to_owned(),
             precision,
         })
@@ -59,10 +61,10 @@ impl BenchModel {
     ) -> Result<Self, EngineError> {
         let name = dir.display().to_string();
         let files = ModelFiles::Dir(dir);
-        let config = files.json("config.json")?;
+        let config: Value = files.json("config.json")?;
         let vb = files.weights(precision.dtype(), device)?;
         Ok(Self {
-            decoder: ThinkerDecoder::load(&files, config, vb)?,
+            decoder: (loading(&config)?.language_model)(&files, config, vb)?,
             name,
             precision,
         })

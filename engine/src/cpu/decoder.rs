@@ -1,4 +1,5 @@
 //! A decoder of the Llama kind (RMS norms, rotary half-dimension embedding, grouped keys, SwiGLU) on the CPU.
+//! Biases of query, key and value, and norms of the heads of queries and keys, stand where the shape says so.
 //! In: weights by the checkpoint's names. Out: layers that `prefill`, `step` and `gradients` run.
 
 use candle_core::{DType, Result, Tensor};
@@ -8,32 +9,9 @@ use super::aligned::Floats;
 use super::attention::QueryAttention;
 use super::cache::Cache;
 use super::matrix::Matrix;
+use super::step::norm_in_place;
+use crate::decoder::DecoderShape;
 use crate::signals::Wanted;
-
-/// Sizes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct DecoderShape {
-    pub(crate) hidden: usize,
-    pub(crate) inner: usize,
-    pub(crate) layers: usize,
-    pub(crate) heads: usize,
-    pub(crate) kv_heads: usize,
-    pub(crate) head_dim: usize,
-    pub(crate) vocabulary: usize,
-    pub(crate) norm_eps: f32,
-    /// Whether the output map is the embedding table.
-    pub(crate) tied: bool,
-}
-
-impl DecoderShape {
-    pub(super) fn query_width(&self) -> usize {
-        self.heads * self.head_dim
-    }
-
-    pub(super) fn key_width(&self) -> usize {
-        self.kv_heads * self.head_dim
-    }
-}
 
 /// The decoder.
 #[derive(Debug)]
@@ -54,8 +32,10 @@ pub(super) struct Layer {
     pub(super) input_norm: Vec<f32>,
     /// Query, key and value: `[heads * dim or kv_heads * dim, hidden]`.
     pub(super) inward: [Matrix; 3],
-    /// Their biases.
+    /// Their biases; zeros where the family has none.
     pub(super) biases: [Vec<f32>; 3],
+    /// Norms of each head of queries and of keys, `[head_dim]`, where the family has them.
+    pub(super) head_norms: Option<[Vec<f32>; 2]>,
     /// `[hidden, heads * dim]`
     pub(super) output: Matrix,
     /// `[hidden]`
@@ -100,7 +80,7 @@ pub(super) struct StepBuffers {
 }
 
 impl CpuDecoder {
-    /// `vb` stands at the Thinker's root: `model.layers...`, `model.embed_tokens`, `lm_head`.
+    /// `vb` stands at the language model's root: `model.layers...`, `model.embed_tokens`, `lm_head`.
     pub(crate) fn load(vb: &VarBuilder, shape: DecoderShape) -> Result<Self> {
         let model = vb.pp("model");
         let table = (shape.vocabulary, shape.hidden);
@@ -224,7 +204,14 @@ impl Layer {
             Matrix::from_tensor(vb.get((outputs, inputs), "weight")?)
         };
         let inward = |name: &str, width: usize| matrix(attention.pp(name), width, s.hidden);
-        let bias = |name: &str, width: usize| vector(&attention.pp(name), width, "bias");
+        let bias = |name: &str, width: usize| {
+            if s.bias {
+                vector(&attention.pp(name), width, "bias")
+            } else {
+                Ok(vec![0.0; width])
+            }
+        };
+        let head_norm = |name: &str| vector(&attention.pp(name), s.head_dim, "weight");
         let mlp = vb.pp("mlp");
         Ok(Self {
             input_norm: vector(&vb.pp("input_layernorm"), s.hidden, "weight")?,
@@ -238,6 +225,11 @@ impl Layer {
                 bias("k_proj", keys)?,
                 bias("v_proj", keys)?,
             ],
+            head_norms: if s.head_norms {
+                Some([head_norm("q_norm")?, head_norm("k_norm")?])
+            } else {
+                None
+            },
             output: matrix(attention.pp("o_proj"), s.hidden, queries)?,
             post_norm: vector(&vb.pp("post_attention_layernorm"), s.hidden, "weight")?,
             gate: matrix(mlp.pp("gate_proj"), s.inner, s.hidden)?,
@@ -253,13 +245,31 @@ fn vector(vb: &VarBuilder, len: usize, name: &str) -> Result<Vec<f32>> {
         .to_vec1()
 }
 
-/// Rotates heads of `dim` by half-dimension rotary embedding; `cos` and `sin` hold `dim / 2`.
-pub(super) fn rotate(x: &mut [f32], dim: usize, cos: &[f32], sin: &[f32]) {
-    for head in x.chunks_exact_mut(dim) {
-        let (low, high) = head.split_at_mut(dim / 2);
-        for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
-            (*low, *high) = (*low * cos - *high * sin, *low * sin + *high * cos);
+impl Layer {
+    /// Norms (where the family does) and rotates the heads of one position's queries and keys.
+    pub(super) fn place_heads(
+        &self,
+        s: &DecoderShape,
+        queries: &mut [f32],
+        keys: &mut [f32],
+        (cos, sin): (&[f32], &[f32]),
+    ) {
+        for (which, heads) in [queries, keys].into_iter().enumerate() {
+            for head in heads.chunks_exact_mut(s.head_dim) {
+                if let Some(norms) = &self.head_norms {
+                    norm_in_place(head, &norms[which], s.norm_eps);
+                }
+                rotate(head, cos, sin);
+            }
         }
+    }
+}
+
+/// Rotates one head by half-dimension rotary embedding; `cos` and `sin` hold half as many values.
+fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let (low, high) = head.split_at_mut(cos.len());
+    for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+        (*low, *high) = (*low * cos - *high * sin, *low * sin + *high * cos);
     }
 }
 

@@ -15,6 +15,6 @@ mod prefill;
 mod rescore;
 mod step;
 
-pub(crate) use decoder::{CpuDecoder, CpuState, DecoderShape, floats};
+pub(crate) use decoder::{CpuDecoder, CpuState, floats};
 pub(crate) use prefill::RotaryTables;
 pub(crate) use rescore::Rows;

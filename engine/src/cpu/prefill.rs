@@ -4,7 +4,7 @@
 
 use super::attention::attend_rows;
 use super::cache::Cache;
-use super::decoder::{CpuDecoder, CpuState, Layer, rotate};
+use super::decoder::{CpuDecoder, CpuState, Layer};
 use super::math;
 use super::matrix::{Matrix, PANEL, Tiles};
 use super::pool::{self, Shares};
@@ -153,13 +153,13 @@ impl CpuDecoder {
         let [q, k] = [&mut *queries, &mut *keys].map(Shares::new);
         pool::run(rows.div_ceil(PIECE_ROWS), |piece| {
             for row in piece * PIECE_ROWS..((piece + 1) * PIECE_ROWS).min(rows) {
-                let (cos, sin) = (rotary.cos(first + row), rotary.sin(first + row));
-                for (shares, width) in [(q, widths[0]), (k, widths[1])] {
-                    // SAFETY: each piece has rows of its own.
-                    let x =
-                        unsafe { std::slice::from_raw_parts_mut(shares.at(row * width), width) };
-                    rotate(x, s.head_dim, cos, sin);
-                }
+                let tables = (rotary.cos(first + row), rotary.sin(first + row));
+                // SAFETY: each piece has rows of its own.
+                let [queries, keys] =
+                    [(q, widths[0]), (k, widths[1])].map(|(shares, width)| unsafe {
+                        std::slice::from_raw_parts_mut(shares.at(row * width), width)
+                    });
+                layer.place_heads(&s, queries, keys, tables);
             }
         });
         cache.append(keys, values);

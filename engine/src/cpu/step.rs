@@ -2,7 +2,7 @@
 //! In: an embedding and its rotary angles. Out: logits, attmean and attraw in the state.
 #![allow(unsafe_code)]
 
-use super::decoder::{CpuDecoder, CpuState, rotate};
+use super::decoder::{CpuDecoder, CpuState};
 use super::kernels::BLOCK;
 use super::math;
 use super::matrix::Matrix;
@@ -37,8 +37,7 @@ impl CpuDecoder {
                 let out = unsafe { std::slice::from_raw_parts_mut(outs[matrix].at(first), count) };
                 layer.inward[matrix].rows_dot(first, &b.normed, Some(&layer.biases[matrix]), out);
             });
-            rotate(&mut b.queries, s.head_dim, cos, sin);
-            rotate(&mut b.keys, s.head_dim, cos, sin);
+            layer.place_heads(&s, &mut b.queries, &mut b.keys, (cos, sin));
             cache.append(&b.keys, &b.values);
             attention.attend(&b.queries, cache, s.kv_heads, &mut b.context);
 
@@ -122,6 +121,14 @@ pub(super) fn norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     assert!(x.len() == weight.len() && x.len() == out.len());
     // SAFETY: lengths are equal.
     unsafe { math::rms_norm(x.as_ptr(), weight.as_ptr(), x.len(), eps, out.as_mut_ptr()) };
+}
+
+/// Norms `x` where it lies.
+pub(super) fn norm_in_place(x: &mut [f32], weight: &[f32], eps: f32) {
+    assert!(x.len() == weight.len());
+    let at = x.as_mut_ptr();
+    // SAFETY: lengths are equal; each value is read before it is written, through one pointer.
+    unsafe { math::rms_norm(at, weight.as_ptr(), x.len(), eps, at) };
 }
 
 /// Pieces of several matrices' products with one vector.

@@ -8,11 +8,10 @@ use candle_nn::VarBuilder;
 
 use super::config::AudioConfig;
 use crate::attention::attend_segments;
-use crate::layers::{LayerNorm, Linear, parameter, split_heads};
+use crate::layers::{LayerNorm, Linear};
 use crate::preprocess::mel::Mel;
+use crate::whisper_blocks::{Convolution, EncoderLayer, EncoderShape, NORM_EPS};
 
-/// PyTorch's default.
-const NORM_EPS: f64 = 1e-5;
 /// Longest period of the sinusoidal positions.
 const MAX_TIMESCALE: f64 = 10_000.0;
 
@@ -24,32 +23,10 @@ const CHUNKS_AT_ONCE: usize = 32;
 pub(crate) struct AudioTower {
     conv1: Convolution,
     conv2: Convolution,
-    layers: Vec<Layer>,
+    layers: Vec<EncoderLayer>,
     norm: LayerNorm,
     proj: Linear,
     config: AudioConfig,
-}
-
-#[derive(Debug)]
-struct Convolution {
-    /// `[out, in, 3]`
-    weight: Tensor,
-    /// `[1, out, 1]`
-    bias: Tensor,
-    stride: usize,
-}
-
-#[derive(Debug)]
-struct Layer {
-    attention_norm: LayerNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    final_norm: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
-    heads: usize,
 }
 
 /// Tokens that `frames` mel frames become.
@@ -60,11 +37,16 @@ pub(crate) fn token_count(frames: usize) -> usize {
 impl AudioTower {
     pub(crate) fn load(vb: &VarBuilder, config: &AudioConfig) -> Result<Self> {
         let (dim, bins) = (config.d_model, config.num_mel_bins);
+        let shape = EncoderShape {
+            dim,
+            inner: config.encoder_ffn_dim,
+            heads: config.encoder_attention_heads,
+        };
         Ok(Self {
             conv1: Convolution::load(&vb.pp("conv1"), bins, dim, 1)?,
             conv2: Convolution::load(&vb.pp("conv2"), dim, dim, 2)?,
             layers: (0..config.encoder_layers)
-                .map(|index| Layer::load(&vb.pp("layers").pp(index), config))
+                .map(|index| EncoderLayer::load(&vb.pp("layers").pp(index), &shape))
                 .collect::<Result<_>>()?,
             norm: LayerNorm::load(&vb.pp("ln_post"), dim, NORM_EPS)?,
             proj: Linear::load(&vb.pp("proj"), dim, config.output_dim, true)?,
@@ -80,13 +62,13 @@ impl AudioTower {
         }
         let at_once = self.config.n_window * 2 * CHUNKS_AT_ONCE;
         let features = Tensor::from_slice(&mel.values, (mel.bins, mel.frames), device)?
-            .to_dtype(self.conv1.weight.dtype())?;
+            .to_dtype(self.conv1.dtype())?;
         let mut parts = Vec::new();
         for first in (0..mel.frames).step_by(at_once) {
             let count = at_once.min(mel.frames - first);
             let (mut hidden, segments) = self.convolve(&features.narrow(1, first, count)?)?;
             for layer in &self.layers {
-                hidden = layer.forward(&hidden, &segments)?;
+                hidden = layer.forward(&hidden, |q, k, v| attend_segments(q, k, v, &segments))?;
             }
             parts.push(hidden);
         }
@@ -152,55 +134,4 @@ fn sinusoids(length: usize, dim: usize, like: &Tensor) -> Result<Tensor> {
         values.extend((0..half).map(|index| angle(index).cos()));
     }
     Tensor::from_vec(values, (length, dim), like.device())?.to_dtype(like.dtype())
-}
-
-impl Convolution {
-    fn load(vb: &VarBuilder, input: usize, output: usize, stride: usize) -> Result<Self> {
-        Ok(Self {
-            weight: parameter(vb, (output, input, 3), "weight")?,
-            bias: parameter(vb, output, "bias")?.reshape((1, output, 1))?,
-            stride,
-        })
-    }
-
-    /// `[chunks, in, frames]` -> `[chunks, out, ceil(frames / stride)]`
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.conv1d(&self.weight, 1, self.stride, 1, 1)?
-            .broadcast_add(&self.bias)
-    }
-}
-
-impl Layer {
-    fn load(vb: &VarBuilder, config: &AudioConfig) -> Result<Self> {
-        let (dim, inner, attention) = (config.d_model, config.encoder_ffn_dim, vb.pp("self_attn"));
-        Ok(Self {
-            attention_norm: LayerNorm::load(&vb.pp("self_attn_layer_norm"), dim, NORM_EPS)?,
-            query: Linear::load(&attention.pp("q_proj"), dim, dim, true)?,
-            key: Linear::load(&attention.pp("k_proj"), dim, dim, false)?,
-            value: Linear::load(&attention.pp("v_proj"), dim, dim, true)?,
-            output: Linear::load(&attention.pp("out_proj"), dim, dim, true)?,
-            final_norm: LayerNorm::load(&vb.pp("final_layer_norm"), dim, NORM_EPS)?,
-            fc1: Linear::load(&vb.pp("fc1"), dim, inner, true)?,
-            fc2: Linear::load(&vb.pp("fc2"), inner, dim, true)?,
-            heads: config.encoder_attention_heads,
-        })
-    }
-
-    /// `[frames, dim]` -> `[frames, dim]`
-    fn forward(&self, x: &Tensor, segments: &[usize]) -> Result<Tensor> {
-        let normed = self.attention_norm.forward(x)?;
-        let heads = |linear: &Linear| split_heads(&linear.forward(&normed)?, self.heads);
-        let context = attend_segments(
-            &heads(&self.query)?,
-            &heads(&self.key)?,
-            &heads(&self.value)?,
-            segments,
-        )?;
-        let x = (x + self.output.forward(&context)?)?;
-        let fed = self
-            .fc1
-            .forward(&self.final_norm.forward(&x)?)?
-            .gelu_erf()?;
-        x + self.fc2.forward(&fed)?
-    }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::EngineError;
+use crate::decoder::{DecoderShape, Rope};
 use crate::load::ModelFiles;
 
 /// The Thinker.
@@ -183,9 +184,28 @@ impl ThinkerConfig {
         Ok(())
     }
 
-    /// Whether the output map is the embedding table.
-    pub(crate) fn tied(&self) -> bool {
-        self.tie_word_embeddings || self.text_config.tie_word_embeddings
+    /// Of the language model: biases, no norms of heads.
+    pub(crate) fn decoder_shape(&self) -> DecoderShape {
+        let text = &self.text_config;
+        DecoderShape {
+            hidden: text.hidden_size,
+            inner: text.intermediate_size,
+            layers: text.num_hidden_layers,
+            heads: text.num_attention_heads,
+            kv_heads: text.num_key_value_heads,
+            head_dim: text.head_dim(),
+            vocabulary: text.vocab_size,
+            norm_eps: text.rms_norm_eps as f32,
+            tied: self.tie_word_embeddings || text.tie_word_embeddings,
+            bias: true,
+            head_norms: false,
+        }
+    }
+
+    /// TMRoPE: time, height and width turn frequencies of their own.
+    pub(crate) fn rope(&self) -> Rope {
+        let text = &self.text_config;
+        Rope::new(text.head_dim(), text.rope_theta(), &text.mrope_section())
     }
 
     /// Ids that end generation: the generation config's, else the model config's; empty when neither names any.
@@ -202,7 +222,7 @@ impl ThinkerConfig {
 }
 
 impl TextConfig {
-    pub(crate) fn head_dim(&self) -> usize {
+    fn head_dim(&self) -> usize {
         self.head_dim
             .unwrap_or(self.hidden_size / self.num_attention_heads)
     }
@@ -216,7 +236,7 @@ impl TextConfig {
         self.rope_parameters.iter().chain(&self.rope_scaling)
     }
 
-    pub(crate) fn rope_theta(&self) -> f64 {
+    fn rope_theta(&self) -> f64 {
         self.ropes()
             .find_map(|rope| rope.rope_theta)
             .or(self.rope_theta)
@@ -224,7 +244,7 @@ impl TextConfig {
     }
 
     /// How many rotary frequencies follow time, height and width, in turn.
-    pub(crate) fn mrope_section(&self) -> Vec<usize> {
+    fn mrope_section(&self) -> Vec<usize> {
         self.ropes()
             .find_map(|rope| rope.mrope_section.clone())
             .unwrap_or_else(|| vec![16, 24, 24])

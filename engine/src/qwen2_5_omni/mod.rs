@@ -3,37 +3,30 @@
 
 mod audio;
 mod config;
-mod decoder;
-mod decoder_device;
 mod positions;
 mod prepare;
 mod preprocess_config;
 mod prompt;
-mod rope;
-mod stretch;
-mod thinker;
 mod vision;
 
 use std::sync::Arc;
 
 use attribution::record::Settings;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
+use candle_nn::VarBuilder;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use self::audio::AudioTower;
 use self::config::ThinkerConfig;
-use self::decoder::{Decoder, Rescored, Start};
 use self::preprocess_config::PreprocessConfig;
 use self::prompt::{DEFAULT_SYSTEM, Piece, PromptBuilder, TemplateIds};
-pub(crate) use self::thinker::ThinkerDecoder;
 use self::vision::VisionTower;
 use crate::EngineError;
-use crate::faithfulness::rescore::{self, Answer};
+use crate::decoder::{Decoder, LanguageModel};
 use crate::load::ModelFiles;
-use crate::model::{DecodedSource, DecodedTurn, EncoderInput, Family, Prompt, Run, Session};
+use crate::model::{DecodedSource, DecodedTurn, EncoderInput, Family, Loading, Prompt};
 use crate::preprocess::Rgb;
-use crate::signals::Wanted;
 
 /// A loaded Thinker.
 #[derive(Debug)]
@@ -49,13 +42,38 @@ pub(crate) struct QwenOmni {
     device: Device,
 }
 
+/// How the family is loaded.
+pub(crate) const LOADING: Loading = Loading {
+    family: |files, config, tokenizer, root| {
+        let family = QwenOmni::load(files, config, tokenizer, root)?;
+        Ok(Box::new(family))
+    },
+    language_model: |files, config, root| {
+        let config = ThinkerConfig::from_value(files, config)?;
+        let decoder = load_decoder(&thinker(root), &config)?;
+        Ok(LanguageModel::new(decoder, &config.decoder_shape()))
+    },
+};
+
+/// The hub's files hold the Talker too and prefix the Thinker; a Thinker saved alone has no prefix.
+fn thinker(root: VarBuilder<'static>) -> VarBuilder<'static> {
+    if root.contains_tensor("thinker.model.embed_tokens.weight") {
+        root.pp("thinker")
+    } else {
+        root
+    }
+}
+
+fn load_decoder(vb: &VarBuilder, config: &ThinkerConfig) -> candle_core::Result<Decoder> {
+    Decoder::load(vb, config.decoder_shape(), config.rope())
+}
+
 impl QwenOmni {
-    pub(crate) fn load(
+    fn load(
         files: &ModelFiles,
         config: Value,
         tokenizer: Arc<Tokenizer>,
-        dtype: DType,
-        device: &Device,
+        root: VarBuilder<'static>,
     ) -> Result<Self, EngineError> {
         let config = ThinkerConfig::from_value(files, config)?;
         let preprocess: PreprocessConfig = files.json_or_default("preprocessor_config.json")?;
@@ -82,13 +100,10 @@ impl QwenOmni {
         if end_ids.is_empty() {
             end_ids.push(template.im_end);
         }
-        let root = files.weights(dtype, device)?;
-        // The hub's files hold the Talker too and prefix the Thinker; a Thinker saved alone has no prefix.
-        let prefixed = root.contains_tensor("thinker.model.embed_tokens.weight");
-        let vb = if prefixed { root.pp("thinker") } else { root };
+        let (vb, device) = (thinker(root.clone()), root.device());
         let weights = |error: candle_core::Error| files.failure(files.weights_name(), error);
         Ok(Self {
-            decoder: Decoder::load(&vb, &config).map_err(weights)?,
+            decoder: load_decoder(&vb, &config).map_err(weights)?,
             vision: VisionTower::load(&vb.pp("visual"), &config.vision_config).map_err(weights)?,
             audio: AudioTower::load(&vb.pp("audio_tower"), &config.audio_config)
                 .map_err(weights)?,
@@ -179,70 +194,8 @@ impl Family for QwenOmni {
         })
     }
 
-    fn embed(&self, prompt: &Prompt, encoded: &[Option<Tensor>]) -> Result<Tensor, EngineError> {
-        let looked_up = self.decoder.embed(&prompt.ids)?;
-        let mut parts = Vec::new();
-        let mut at = 0;
-        for run in &prompt.runs {
-            match *run {
-                Run::Text { count } if count > 0 => {
-                    parts.push(looked_up.narrow(0, at, count)?);
-                    at += count;
-                }
-                Run::Encoded {
-                    input,
-                    first,
-                    count,
-                } if count > 0 => {
-                    let embeds = encoded.get(input).and_then(Option::as_ref).ok_or_else(|| {
-                        candle_core::Error::Msg(format!("encoder input {input} has no embeddings"))
-                    })?;
-                    parts.push(embeds.narrow(0, first, count)?);
-                    at += count;
-                }
-                _ => {}
-            }
-        }
-        Ok(Tensor::cat(&parts, 0)?)
-    }
-
-    fn begin<'a>(
-        &'a self,
-        prompt: &Prompt,
-        embeds: &Tensor,
-        max_new_tokens: usize,
-        layer_done: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Option<Box<dyn Session + 'a>>, EngineError> {
-        let start = Start {
-            embeds,
-            positions: &prompt.positions,
-            next_position: prompt.next_position,
-            max_new_tokens,
-            wanted: Wanted::Everything,
-        };
-        Ok(self.decoder.begin(&start, layer_done)?)
-    }
-
-    fn rescore(
-        &self,
-        prompt: &Prompt,
-        embeds: &Tensor,
-        answer: &Answer<'_>,
-        kept: &[Vec<bool>],
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
-        match self.decoder.rescore(prompt, embeds, answer, kept, go_on)? {
-            Rescored::Done(scores) => Ok(Some(scores)),
-            Rescored::Stopped => Ok(None),
-            Rescored::NotHere => rescore::step_by_step(self, prompt, embeds, answer, kept, go_on),
-        }
-    }
-
-    fn word_vectors(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(self.decoder.embed(ids)?.to_dtype(DType::F32)?.to_vec2()?)
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 
     fn end_ids(&self) -> &[u32] {

@@ -1,17 +1,10 @@
-//! TMRoPE: time, height and width of every prompt token, built forward piece by piece.
-//! In: the pieces as the prompt is assembled. Out: positions, and the position of the first generated token.
+//! TMRoPE: how pictures and films stand in time, height and width.
+//! In: the pieces as the prompt is assembled. Out: positions, put down by the prompt's cursor.
 //!
 //! Reference: transformers 5.23.0 `modeling_qwen2_5_omni.py`, `get_rope_index`.
 
-use super::rope::Position;
-
-/// Positions of the prompt so far.
-#[derive(Debug, Default)]
-pub(crate) struct PositionCursor {
-    positions: Vec<Position>,
-    next: u32,
-    highest: Option<u32>,
-}
+use crate::decoder::Position;
+use crate::prompt::PositionCursor;
 
 /// A stretch of a film as the model reads it: all pictures of a stretch, then all its sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,31 +87,29 @@ fn cut_at(count: usize, unit: f64, time: impl Fn(usize) -> f64) -> Vec<(usize, u
 }
 
 impl PositionCursor {
-    /// Text, special tokens, sound: one step per token.
-    pub(crate) fn line(&mut self, count: usize) {
-        self.place((0..count as u32).map(|offset| [offset; 3]), self.next);
-    }
-
     /// A picture of `rows` x `cols` merged cells.
     pub(crate) fn picture(&mut self, rows: usize, cols: usize) {
         let cells = (0..rows as u32).flat_map(|row| (0..cols as u32).map(move |col| [0, row, col]));
-        self.place(cells, self.next);
+        self.place(cells, self.next());
     }
 
     /// A film without sound.
     pub(crate) fn film(&mut self, timing: &FilmTiming) {
         let count = timing.slices * timing.cells[0] * timing.cells[1];
-        self.place((0..count).map(|cell| cell_offset(timing, cell)), self.next);
+        self.place(
+            (0..count).map(|cell| cell_offset(timing, cell)),
+            self.next(),
+        );
     }
 
     /// Two tokens that share one position (the marks around a film with sound).
     pub(crate) fn pair(&mut self) {
-        self.place([[0; 3], [0; 3]].into_iter(), self.next);
+        self.place([[0; 3], [0; 3]].into_iter(), self.next());
     }
 
     /// A film with its sound: both start at the same position.
     pub(crate) fn film_with_sound(&mut self, timing: &FilmTiming, stretches: &[FilmStretch]) {
-        let base = self.next;
+        let base = self.next();
         for stretch in stretches {
             match *stretch {
                 FilmStretch::Pictures { first, end } => {
@@ -129,25 +120,6 @@ impl PositionCursor {
                 }
             }
         }
-    }
-
-    /// The next piece starts after the largest position of the piece before it, whatever stood earlier.
-    fn place(&mut self, offsets: impl Iterator<Item = Position>, base: u32) {
-        let before = self.positions.len();
-        self.positions
-            .extend(offsets.map(|offset| offset.map(|axis| base + axis)));
-        if let Some(&last) = self.positions[before..].iter().flatten().max() {
-            self.next = last + 1;
-            self.highest = self.highest.max(Some(last));
-        }
-    }
-
-    /// All positions, and the position of the first generated token.
-    pub(crate) fn finish(self) -> (Vec<Position>, u32) {
-        (
-            self.positions,
-            self.highest.map_or(0, |highest| highest + 1),
-        )
     }
 }
 

@@ -1,15 +1,16 @@
-//! The language model of the Thinker by tensors, for GPUs: prefill in query blocks, then one token a step, with taps.
-//! In: embeddings and TMRoPE positions. Out: logits of the last position, and the state that signals are read from.
+//! A decoder of the Llama kind by tensors, for GPUs: prefill in query blocks, then one token a step, with taps.
+//! In: embeddings and positions. Out: logits of the last position, and the state that signals are read from.
 //! Nothing comes back to the host within a layer: a step reads its logits once, and its signals once.
 //!
-//! Reference: transformers 5.23.0 `models/qwen2_5_omni/modeling_qwen2_5_omni.py`, `Qwen2_5OmniThinkerTextModel`.
+//! Reference: transformers 5.23.0 `models/qwen2_5_omni/modeling_qwen2_5_omni.py`, `Qwen2_5OmniThinkerTextModel`, and
+//! `models/qwen3/modeling_qwen3.py`, which norms the heads of queries and keys and has no bias.
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::config::ThinkerConfig;
-use super::decoder::Start;
-use super::rope::TimeHeightWidthRope;
+use super::rope::Rope;
+use super::session::Backend;
+use super::{DecoderShape, Start};
 use crate::attention::{KvCache, QUERY_BLOCK, attend_block};
 use crate::layers::{Linear, RmsNorm, SwiGlu, rotate, split_heads};
 use crate::signals::{AttentionTap, StepScores, Wanted, attgrads};
@@ -33,6 +34,9 @@ struct Layer {
     query: Linear,
     key: Linear,
     value: Linear,
+    /// Of each head of queries and of keys, where the family has them.
+    query_norm: Option<RmsNorm>,
+    key_norm: Option<RmsNorm>,
     output: Linear,
     post_norm: RmsNorm,
     feed_forward: SwiGlu,
@@ -40,7 +44,7 @@ struct Layer {
     kv_heads: usize,
 }
 
-/// What one generation keeps: the cache and the prompt's length.
+/// What one generation keeps.
 #[derive(Debug)]
 pub(crate) struct DeviceState {
     caches: Vec<KvCache>,
@@ -48,13 +52,15 @@ pub(crate) struct DeviceState {
     wanted: Wanted,
     /// 0, 1, 2 ... for every position there can be.
     order: Tensor,
+    /// Of the position fed last.
+    output: StepOutput,
 }
 
 /// The last position of one forward pass.
 #[derive(Debug)]
-pub(crate) struct StepOutput {
+struct StepOutput {
     /// `[vocabulary]`, before any logits rule.
-    pub(crate) logits: Vec<f32>,
+    logits: Vec<f32>,
     tap: AttentionTap,
     /// Hidden state after the last layer's attention residual: `[1, hidden]`.
     after_attention: Tensor,
@@ -62,36 +68,27 @@ pub(crate) struct StepOutput {
     last_hidden: Tensor,
 }
 
-impl DeviceState {
-    /// Back to the end of the prompt, computing what is `wanted` from there.
-    pub(crate) fn rewind(&mut self, wanted: Wanted) {
-        self.wanted = wanted;
-        for cache in &mut self.caches {
-            cache.truncate(self.prompt);
-        }
-    }
-}
-
 impl DeviceDecoder {
-    pub(crate) fn load(vb: &VarBuilder, config: &ThinkerConfig) -> Result<Self> {
-        let text = &config.text_config;
+    /// `vb` stands at the language model's root: `model.layers...`, `model.embed_tokens`, `lm_head`.
+    pub(crate) fn load(vb: &VarBuilder, shape: DecoderShape) -> Result<Self> {
         let model = vb.pp("model");
-        let embedding = model.get((text.vocab_size, text.hidden_size), "embed_tokens.weight")?;
-        let head = if config.tied() || !vb.contains_tensor("lm_head.weight") {
+        let table = (shape.vocabulary, shape.hidden);
+        let embedding = model.get(table, "embed_tokens.weight")?;
+        let head = if shape.tied || !vb.contains_tensor("lm_head.weight") {
             embedding.clone()
         } else {
-            vb.get((text.vocab_size, text.hidden_size), "lm_head.weight")?
+            vb.get(table, "lm_head.weight")?
         };
-        let layers = (0..text.num_hidden_layers)
-            .map(|index| Layer::load(&model.pp("layers").pp(index), config))
+        let layers = (0..shape.layers)
+            .map(|index| Layer::load(&model.pp("layers").pp(index), &shape))
             .collect::<Result<_>>()?;
         Ok(Self {
             embedding,
             layers,
-            norm: RmsNorm::load(&model.pp("norm"), text.hidden_size, text.rms_norm_eps)?,
+            norm: RmsNorm::load(&model.pp("norm"), shape.hidden, f64::from(shape.norm_eps))?,
             head: Linear::from_weight(head)?,
-            kv_heads: text.num_key_value_heads,
-            head_dim: text.head_dim(),
+            kv_heads: shape.kv_heads,
+            head_dim: shape.head_dim,
         })
     }
 
@@ -99,11 +96,6 @@ impl DeviceDecoder {
     pub(crate) fn embed(&self, ids: &[u32]) -> Result<Tensor> {
         self.embedding
             .index_select(&Tensor::new(ids, self.embedding.device())?, 0)
-    }
-
-    /// A tensor of the type and device of the activations.
-    pub(crate) fn like(&self) -> &Tensor {
-        &self.embedding
     }
 
     /// Bytes of weights that one decode step reads.
@@ -116,72 +108,6 @@ impl DeviceDecoder {
     pub(crate) fn cache_bytes(&self, context: usize) -> usize {
         let width = self.kv_heads * self.head_dim * self.embedding.dtype().size_in_bytes();
         self.layers.len() * 2 * width * context
-    }
-
-    /// Runs the prompt; `layer_done(done, total)` returns whether to go on. `None` when it said no.
-    pub(crate) fn prefill(
-        &self,
-        start: &Start<'_>,
-        rope: &TimeHeightWidthRope,
-        layer_done: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Option<(DeviceState, StepOutput)>> {
-        let (embeds, positions) = (start.embeds, start.positions);
-        let capacity = positions.len() + start.max_new_tokens;
-        let rotary = rope.tables(positions, embeds)?;
-        let new_cache = || {
-            KvCache::new(
-                self.kv_heads,
-                capacity,
-                self.head_dim,
-                embeds.dtype(),
-                embeds.device(),
-            )
-        };
-        let mut state = DeviceState {
-            caches: self
-                .layers
-                .iter()
-                .map(|_| new_cache())
-                .collect::<Result<_>>()?,
-            prompt: positions.len(),
-            wanted: start.wanted,
-            order: Tensor::arange(0, capacity as u32, embeds.device())?,
-        };
-        let mut tap = AttentionTap::new(state.wanted);
-        let mut hidden = embeds.clone();
-        let mut after_attention = hidden.clone();
-        for (index, (layer, cache)) in self.layers.iter().zip(&mut state.caches).enumerate() {
-            // Of the last layer only the last row is ever used.
-            let rows = if index + 1 == self.layers.len() {
-                1
-            } else {
-                positions.len()
-            };
-            (after_attention, hidden) =
-                layer.forward(&hidden, (&rotary, &state.order), cache, rows, &mut tap)?;
-            if !layer_done(index + 1, self.layers.len()) {
-                return Ok(None);
-            }
-        }
-        let output = self.finish(after_attention, hidden, tap)?;
-        Ok(Some((state, output)))
-    }
-
-    /// Feeds one generated token.
-    pub(crate) fn step(
-        &self,
-        state: &mut DeviceState,
-        id: u32,
-        rotary: &(Tensor, Tensor),
-    ) -> Result<StepOutput> {
-        let mut hidden = self.embed(&[id])?;
-        let mut tap = AttentionTap::new(state.wanted);
-        let mut after_attention = hidden.clone();
-        for (layer, cache) in self.layers.iter().zip(&mut state.caches) {
-            (after_attention, hidden) =
-                layer.forward(&hidden, (rotary, &state.order), cache, 1, &mut tap)?;
-        }
-        self.finish(after_attention, hidden, tap)
     }
 
     fn finish(
@@ -199,18 +125,81 @@ impl DeviceDecoder {
             last_hidden,
         })
     }
+}
 
-    /// All signals of a step, once its token is chosen.
-    ///
+impl Backend for DeviceDecoder {
+    type State = DeviceState;
+
+    fn read(
+        &self,
+        start: &Start<'_>,
+        rope: &Rope,
+        layer_done: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<DeviceState>> {
+        let (embeds, positions) = (start.embeds, start.positions);
+        let capacity = positions.len() + start.max_new_tokens;
+        let rotary = rope.tables(positions, embeds)?;
+        let new_cache = || {
+            KvCache::new(
+                self.kv_heads,
+                capacity,
+                self.head_dim,
+                embeds.dtype(),
+                embeds.device(),
+            )
+        };
+        let mut caches = self
+            .layers
+            .iter()
+            .map(|_| new_cache())
+            .collect::<Result<Vec<_>>>()?;
+        let order = Tensor::arange(0, capacity as u32, embeds.device())?;
+        let mut tap = AttentionTap::new(start.wanted);
+        let mut hidden = embeds.clone();
+        let mut after_attention = hidden.clone();
+        for (index, (layer, cache)) in self.layers.iter().zip(&mut caches).enumerate() {
+            // Of the last layer only the last row is ever used.
+            let rows = if index + 1 == self.layers.len() {
+                1
+            } else {
+                positions.len()
+            };
+            (after_attention, hidden) =
+                layer.forward(&hidden, (&rotary, &order), cache, rows, &mut tap)?;
+            if !layer_done(index + 1, self.layers.len()) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(DeviceState {
+            caches,
+            prompt: positions.len(),
+            wanted: start.wanted,
+            order,
+            output: self.finish(after_attention, hidden, tap)?,
+        }))
+    }
+
+    fn feed(&self, state: &mut DeviceState, id: u32, position: u32, rope: &Rope) -> Result<()> {
+        let rotary = rope.tables(&[[position; 3]], &self.embedding)?;
+        let mut hidden = self.embed(&[id])?;
+        let mut tap = AttentionTap::new(state.wanted);
+        let mut after_attention = hidden.clone();
+        for (layer, cache) in self.layers.iter().zip(&mut state.caches) {
+            (after_attention, hidden) =
+                layer.forward(&hidden, (&rotary, &state.order), cache, 1, &mut tap)?;
+        }
+        state.output = self.finish(after_attention, hidden, tap)?;
+        Ok(())
+    }
+
+    fn logits<'s>(&self, state: &'s DeviceState) -> &'s [f32] {
+        &state.output.logits
+    }
+
     /// The gradient of the chosen logit is taken back through the one-token tail by hand
     /// (output row, final norm, feed-forward with its norm and residual, output map): no second forward, no autograd.
-    pub(crate) fn signals(
-        &self,
-        state: &DeviceState,
-        step: &StepOutput,
-        chosen: u32,
-    ) -> Result<StepScores> {
-        let prompt = state.prompt;
+    fn scores(&self, state: &DeviceState, chosen: u32) -> Result<StepScores> {
+        let (prompt, step) = (state.prompt, &state.output);
         let (Some(layer), Some(cache)) = (self.layers.last(), state.caches.last()) else {
             return Err(candle_core::Error::Msg(
                 "the decoder has no layer".to_owned(),
@@ -231,32 +220,36 @@ impl DeviceDecoder {
             attgrads,
         })
     }
+
+    fn rewind(&self, state: &mut DeviceState, wanted: Wanted) {
+        state.wanted = wanted;
+        for cache in &mut state.caches {
+            cache.truncate(state.prompt);
+        }
+    }
 }
 
 impl Layer {
-    fn load(vb: &VarBuilder, config: &ThinkerConfig) -> Result<Self> {
-        let text = &config.text_config;
-        let (hidden, heads, kv_heads) = (
-            text.hidden_size,
-            text.num_attention_heads,
-            text.num_key_value_heads,
-        );
-        let (queries, keys) = (heads * text.head_dim(), kv_heads * text.head_dim());
+    fn load(vb: &VarBuilder, s: &DecoderShape) -> Result<Self> {
+        let (hidden, eps) = (s.hidden, f64::from(s.norm_eps));
         let attention = vb.pp("self_attn");
+        let head_norm = |name: &str| {
+            s.head_norms
+                .then(|| RmsNorm::load(&attention.pp(name), s.head_dim, eps))
+                .transpose()
+        };
         Ok(Self {
-            input_norm: RmsNorm::load(&vb.pp("input_layernorm"), hidden, text.rms_norm_eps)?,
-            query: Linear::load(&attention.pp("q_proj"), hidden, queries, true)?,
-            key: Linear::load(&attention.pp("k_proj"), hidden, keys, true)?,
-            value: Linear::load(&attention.pp("v_proj"), hidden, keys, true)?,
-            output: Linear::load(&attention.pp("o_proj"), queries, hidden, false)?,
-            post_norm: RmsNorm::load(
-                &vb.pp("post_attention_layernorm"),
-                hidden,
-                text.rms_norm_eps,
-            )?,
-            feed_forward: SwiGlu::load(&vb.pp("mlp"), hidden, text.intermediate_size, false)?,
-            heads,
-            kv_heads,
+            input_norm: RmsNorm::load(&vb.pp("input_layernorm"), hidden, eps)?,
+            query: Linear::load(&attention.pp("q_proj"), hidden, s.query_width(), s.bias)?,
+            key: Linear::load(&attention.pp("k_proj"), hidden, s.key_width(), s.bias)?,
+            value: Linear::load(&attention.pp("v_proj"), hidden, s.key_width(), s.bias)?,
+            query_norm: head_norm("q_norm")?,
+            key_norm: head_norm("k_norm")?,
+            output: Linear::load(&attention.pp("o_proj"), s.query_width(), hidden, false)?,
+            post_norm: RmsNorm::load(&vb.pp("post_attention_layernorm"), hidden, eps)?,
+            feed_forward: SwiGlu::load(&vb.pp("mlp"), hidden, s.inner, false)?,
+            heads: s.heads,
+            kv_heads: s.kv_heads,
         })
     }
 
@@ -272,10 +265,8 @@ impl Layer {
     ) -> Result<(Tensor, Tensor)> {
         let rows = hidden.dim(0)?;
         let normed = self.input_norm.forward(hidden)?;
-        let keys = rotate(
-            &split_heads(&self.key.forward(&normed)?, self.kv_heads)?,
-            rotary,
-        )?;
+        let keys = split_heads(&self.key.forward(&normed)?, self.kv_heads)?;
+        let keys = rotate(&norm_heads(keys, self.key_norm.as_ref())?, rotary)?;
         let values = split_heads(&self.value.forward(&normed)?, self.kv_heads)?;
         let first_position = cache.len();
         cache.append(&keys.contiguous()?, &values)?;
@@ -287,7 +278,8 @@ impl Layer {
                 rotary.0.narrow(0, first, count)?,
                 rotary.1.narrow(0, first, count)?,
             );
-            let queries = rotate(&split_heads(&queries, self.heads)?, &tables)?;
+            let queries = split_heads(&queries, self.heads)?;
+            let queries = rotate(&norm_heads(queries, self.query_norm.as_ref())?, &tables)?;
             let block = attend_block(&queries, cache, first_position + first, order)?;
             if first + count == rows {
                 tap.observe(&block.last_row)?;
@@ -318,5 +310,13 @@ impl Layer {
         let at_attention = (at_out + self.post_norm.backward(after_attention, &at_normed)?)?;
         self.output
             .backward(&at_attention.to_dtype(normed.dtype())?)
+    }
+}
+
+/// `[heads, rows, dim]`, each head of each row normed where there is a norm.
+fn norm_heads(x: Tensor, norm: Option<&RmsNorm>) -> Result<Tensor> {
+    match norm {
+        Some(norm) => norm.forward(&x),
+        None => Ok(x),
     }
 }

@@ -1,37 +1,25 @@
-//! The Thinker's language model alone, without towers and tokenizer: what benchmarks measure.
+//! A model's language model alone, without towers and tokenizer: what benchmarks measure.
 
 use candle_core::Tensor;
-use candle_nn::VarBuilder;
-use serde_json::Value;
 
-use super::config::ThinkerConfig;
-use super::decoder::{Decoder, Start};
+use super::{Decoder, DecoderShape, Start};
 use crate::EngineError;
-use crate::load::ModelFiles;
 use crate::model::Session;
 use crate::signals::Wanted;
 
 /// A language model that reads ids.
 #[derive(Debug)]
-pub(crate) struct ThinkerDecoder {
+pub(crate) struct LanguageModel {
     decoder: Decoder,
     vocabulary: usize,
 }
 
-impl ThinkerDecoder {
-    /// `root` stands at the checkpoint's root, prefixed or not.
-    pub(crate) fn load(
-        files: &ModelFiles,
-        config: Value,
-        root: VarBuilder<'static>,
-    ) -> Result<Self, EngineError> {
-        let config = ThinkerConfig::from_value(files, config)?;
-        let prefixed = root.contains_tensor("thinker.model.embed_tokens.weight");
-        let vb = if prefixed { root.pp("thinker") } else { root };
-        Ok(Self {
-            decoder: Decoder::load(&vb, &config)?,
-            vocabulary: config.text_config.vocab_size,
-        })
+impl LanguageModel {
+    pub(crate) fn new(decoder: Decoder, shape: &DecoderShape) -> Self {
+        Self {
+            decoder,
+            vocabulary: shape.vocabulary,
+        }
     }
 
     pub(crate) fn vocabulary(&self) -> usize {

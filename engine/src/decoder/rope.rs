@@ -1,4 +1,4 @@
-//! Rotary embedding in three axes: each frequency follows time, height or width.
+//! Rotary embedding in up to three axes: each frequency follows time, height or width; of plain positions all three are equal.
 //! In: positions. Out: `cos` and `sin` tables.
 //!
 //! Reference: transformers 5.23.0 `modeling_qwen2_5_omni.py`, `Qwen2_5OmniRotaryEmbedding`.
@@ -12,13 +12,14 @@ pub(crate) type Position = [u32; 3];
 
 /// Rotary frequencies of which each follows time, height or width.
 #[derive(Debug)]
-pub(super) struct TimeHeightWidthRope {
+pub(crate) struct Rope {
     /// `(frequency, axis)` for each of half the head's dimensions.
     frequencies: Vec<(f32, usize)>,
 }
 
-impl TimeHeightWidthRope {
-    pub(super) fn new(head_dim: usize, theta: f64, sections: &[usize]) -> Self {
+impl Rope {
+    /// `sections`: how many frequencies follow time, height and width, in turn.
+    pub(crate) fn new(head_dim: usize, theta: f64, sections: &[usize]) -> Self {
         let axes = sections
             .iter()
             .enumerate()
@@ -33,7 +34,7 @@ impl TimeHeightWidthRope {
     }
 
     /// `[positions, head_dim / 2]`, row-major.
-    pub(super) fn angles(&self, positions: &[Position]) -> Vec<f32> {
+    pub(crate) fn angles(&self, positions: &[Position]) -> Vec<f32> {
         positions
             .iter()
             .flat_map(|position| {
@@ -45,12 +46,12 @@ impl TimeHeightWidthRope {
     }
 
     /// Angles of one position.
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.frequencies.len()
     }
 
     /// `cos` and `sin`, each `[positions, head_dim / 2]`.
-    pub(super) fn tables(&self, positions: &[Position], like: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn tables(&self, positions: &[Position], like: &Tensor) -> Result<(Tensor, Tensor)> {
         rotary_tables(&self.angles(positions), self.frequencies.len(), like)
     }
 }

@@ -1,0 +1,117 @@
+//! The loops against the tensors; untraced steps and rewound generations; decoders with and without norms of heads.
+
+use super::*;
+use candle_core::DType;
+
+/// A small decoder with (`true`) or without norms of heads; where it has them it has no biases, as in Qwen3.
+fn shape(head_norms: bool) -> DecoderShape {
+    DecoderShape {
+        hidden: 256,
+        inner: 704,
+        layers: 4,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 64,
+        vocabulary: 768,
+        norm_eps: 1e-6,
+        tied: false,
+        bias: !head_norms,
+        head_norms,
+    }
+}
+
+fn rope() -> Rope {
+    Rope::new(64, 1e6, &[8, 12, 12])
+}
+
+/// Largest difference, in parts of the largest value.
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let top = a.iter().fold(1e-12f32, |top, x| top.max(x.abs()));
+    let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs() / top);
+    apart.fold(0.0, f32::max)
+}
+
+/// Logits and signals of a prompt and two tokens after it.
+fn run(decoder: &Decoder, prompt: usize) -> Vec<(Vec<f32>, StepScores)> {
+    let ids: Vec<u32> = (0..prompt as u32).map(|i| i * 37 % 256).collect();
+    let positions: Vec<Position> = (0..prompt as u32).map(|i| [i, i / 3, i / 7]).collect();
+    let embeds = decoder.embed(&ids).expect("embeds");
+    let start = Start {
+        embeds: &embeds,
+        positions: &positions,
+        next_position: prompt as u32,
+        max_new_tokens: 4,
+        wanted: Wanted::Everything,
+    };
+    let mut session = decoder
+        .begin(&start, &mut |_, _| true)
+        .expect("runs")
+        .expect("is not stopped");
+    let mut steps = Vec::new();
+    for id in [11, 12, 13] {
+        let scores = session.signals(id).expect("signals");
+        steps.push((session.logits().to_vec(), scores));
+        session.advance(id).expect("advances");
+    }
+    steps
+}
+
+#[test]
+fn loops_and_tensors_agree_over_several_blocks() {
+    for head_norms in [false, true] {
+        let shape = shape(head_norms);
+        let vb = crate::bench::random_weights(DType::F32, &Device::Cpu);
+        let loops = Decoder::load(&vb, shape, rope()).expect("loads");
+        let tensors = Decoder::load_as_on_a_device(&vb, shape, rope()).expect("loads");
+        // One token; within a block of keys; over two blocks of rows and three of keys.
+        for prompt in [1, 100, 700] {
+            for (ours, theirs) in run(&loops, prompt).iter().zip(run(&tensors, prompt)) {
+                let pairs = [
+                    (&ours.0, &theirs.0),
+                    (&ours.1.attmean, &theirs.1.attmean),
+                    (&ours.1.attraw, &theirs.1.attraw),
+                    (&ours.1.attgrads, &theirs.1.attgrads),
+                ];
+                for (index, (ours, theirs)) in pairs.into_iter().enumerate() {
+                    let apart = distance(theirs, ours);
+                    let case = (head_norms, prompt, index);
+                    assert!(apart < 5e-5, "{case:?}: {apart}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn untraced_steps_choose_alike_and_a_rewound_generation_repeats() {
+    let vb = crate::bench::random_weights(DType::BF16, &Device::Cpu);
+    let decoder = Decoder::load(&vb, shape(true), rope()).expect("loads");
+    let ids: Vec<u32> = (0..300).collect();
+    let positions: Vec<Position> = ids.iter().map(|&i| [i; 3]).collect();
+    let embeds = decoder.embed(&ids).expect("embeds");
+    let start = Start {
+        embeds: &embeds,
+        positions: &positions,
+        next_position: 300,
+        max_new_tokens: 4,
+        wanted: Wanted::Everything,
+    };
+    let mut session = decoder
+        .begin(&start, &mut |_, _| true)
+        .expect("runs")
+        .expect("is not stopped");
+    let mut logits = Vec::new();
+    for wanted in [Wanted::Everything, Wanted::Nothing, Wanted::Attention] {
+        session.rewind(wanted);
+        session.advance(5).expect("advances");
+        session.advance(6).expect("advances");
+        logits.push(session.logits().to_vec());
+        let scores = session.signals(7).expect("signals");
+        let gradients = if wanted == Wanted::Everything { 300 } else { 0 };
+        assert_eq!(scores.attgrads.len(), gradients);
+        let mass: f32 = scores.attmean.iter().sum();
+        assert_eq!(mass > 0.9, wanted != Wanted::Nothing, "{mass}");
+    }
+    assert!(logits.iter().all(|l| *l == logits[0]));
+}
