@@ -1,4 +1,41 @@
-// Starts the page's wasm. A file, not an inline script, so that the content security policy stays strict.
-import init, { hydrate } from "/pkg/omnitrace.js";
-await init({ module_or_path: "/pkg/omnitrace_bg.wasm" });
-hydrate();
+// What the page does before and without wasm: the theme switch, forms that say they are busy. Then it starts the wasm where
+// something comes alive. A file, not an inline script, so that the content security policy stays strict.
+const root = document.documentElement;
+
+document.querySelector("[data-switch-theme]")?.addEventListener("click", () => {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  document.cookie = `theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
+});
+
+for (const form of document.querySelectorAll("form[data-posts]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button");
+    const words = button.firstElementChild.textContent;
+    button.disabled = true;
+    button.firstElementChild.textContent = form.dataset.posts;
+    let sentence = "The server could not be reached. Try again in a moment.";
+    try {
+      const answer = await fetch(form.action, { method: "POST" });
+      const said = await answer.json();
+      if (answer.ok) return location.assign(said.url);
+      sentence = said.message;
+    } catch {}
+    button.disabled = false;
+    button.firstElementChild.textContent = words;
+    form.parentElement.querySelector(".error")?.remove();
+    form.insertAdjacentHTML("afterend", '<p class="error" role="alert"></p>');
+    form.nextElementSibling.textContent = sentence;
+  });
+}
+
+const part = document.querySelector("[data-alive]");
+if (part) {
+  const name = part.dataset.alive === "compose" ? "compose" : "omnitrace";
+  const { default: init, wake } = await import(`/pkg/${name}.js`);
+  await init({ module_or_path: `/pkg/${name}_bg.wasm` });
+  wake();
+} else {
+  root.dataset.hydrated = "";
+}

@@ -23,7 +23,7 @@ pub struct TraceView {
 
 /// Where a trace stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(tag = "state", rename_all = "snake_case", try_from = "FlatStatus")]
 pub enum TraceStatus {
     /// Waiting; 0 is next.
     Queued {
@@ -39,6 +39,34 @@ pub enum TraceStatus {
         /// A sentence that says what to do.
         message: String,
     },
+}
+
+/// How a status is read: flat, as in `attribution::record`, for the sake of the wasm's size.
+#[derive(Deserialize)]
+struct FlatStatus {
+    state: String,
+    #[serde(default)]
+    position: u32,
+    #[serde(default)]
+    message: String,
+}
+
+impl TryFrom<FlatStatus> for TraceStatus {
+    type Error = &'static str;
+
+    fn try_from(flat: FlatStatus) -> Result<Self, Self::Error> {
+        Ok(match flat.state.as_str() {
+            "queued" => Self::Queued {
+                position: flat.position,
+            },
+            "running" => Self::Running,
+            "finished" => Self::Finished,
+            "failed" => Self::Failed {
+                message: flat.message,
+            },
+            _ => return Err("a state of an unknown name"),
+        })
+    }
 }
 
 /// The question as it was sent.
@@ -72,7 +100,7 @@ pub struct TurnView {
 
 /// One item of a question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "FlatItem")]
 pub enum ItemView {
     /// Typed text.
     Text {
@@ -100,6 +128,38 @@ pub enum ItemView {
         /// File name.
         name: String,
     },
+}
+
+/// How an item is read; see [`FlatStatus`].
+#[derive(Deserialize)]
+struct FlatItem {
+    kind: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    hash: String,
+    #[serde(default)]
+    name: String,
+}
+
+impl TryFrom<FlatItem> for ItemView {
+    type Error = &'static str;
+
+    fn try_from(flat: FlatItem) -> Result<Self, Self::Error> {
+        let FlatItem {
+            kind,
+            text,
+            hash,
+            name,
+        } = flat;
+        Ok(match kind.as_str() {
+            "text" => Self::Text { text },
+            "image" => Self::Image { hash, name },
+            "audio" => Self::Audio { hash, name },
+            "video" => Self::Video { hash, name },
+            _ => return Err("an item of an unknown kind"),
+        })
+    }
 }
 
 /// One card of the gallery.
@@ -172,6 +232,15 @@ pub struct LimitsView {
     pub expected_wait_secs: f64,
 }
 
+/// What `/new` shows beside the form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComposeView {
+    /// Models to choose from.
+    pub models: Vec<ModelView>,
+    /// Limits and queue.
+    pub limits: LimitsView,
+}
+
 /// What the server lends the pages; put into leptos context as `Arc<dyn PageData>` for every server-side render.
 #[cfg(feature = "ssr")]
 pub trait PageData: Send + Sync + 'static {
@@ -183,4 +252,10 @@ pub trait PageData: Send + Sync + 'static {
     fn models(&self) -> Vec<ModelView>;
     /// Limits and queue.
     fn limits(&self) -> LimitsView;
+}
+
+/// What the server lent this render; none only where a page is rendered outside a request.
+#[cfg(feature = "ssr")]
+pub fn lent() -> Option<std::sync::Arc<dyn PageData>> {
+    leptos::prelude::use_context()
 }

@@ -21,8 +21,23 @@ struct Refused {
 const UNREACHABLE: &str =
     "The server could not be reached. Nothing you entered is lost: try again in a moment.";
 
+/// Gets a text and calls back once. Browser only.
+pub fn get(url: &str, on_answer: impl FnOnce(Result<String, String>) + 'static) {
+    send("GET", url, None, |_| {}, on_answer);
+}
+
 /// Posts `form` (or nothing) and calls back once. Browser only.
 pub fn post(
+    url: &str,
+    form: Option<web_sys::FormData>,
+    on_share: impl Fn(f64) + 'static,
+    on_answer: impl FnOnce(Result<String, String>) + 'static,
+) {
+    send("POST", url, form, on_share, on_answer);
+}
+
+fn send(
+    verb: &str,
     url: &str,
     form: Option<web_sys::FormData>,
     on_share: impl Fn(f64) + 'static,
@@ -31,8 +46,8 @@ pub fn post(
     let Ok(request) = web_sys::XmlHttpRequest::new() else {
         return on_answer(Err(UNREACHABLE.to_owned()));
     };
-    let opened = request.open("POST", url);
-    if let Ok(upload) = request.upload() {
+    let opened = request.open(verb, url);
+    if let (true, Ok(upload)) = (form.is_some(), request.upload()) {
         let progress =
             Closure::<dyn Fn(web_sys::ProgressEvent)>::new(move |event: web_sys::ProgressEvent| {
                 if event.length_computable() && event.total() > 0.0 {

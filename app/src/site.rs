@@ -12,7 +12,6 @@ use crate::theme::{self, ThemeToggle};
 
 /// The document around the app, for the server.
 pub fn shell(_options: LeptosOptions) -> impl IntoView {
-    #[cfg(feature = "ssr")]
     set_policy();
     let nonce = leptos::nonce::use_nonce();
     view! {
@@ -25,8 +24,6 @@ pub fn shell(_options: LeptosOptions) -> impl IntoView {
                 <link rel="stylesheet" href="/pkg/omnitrace.css"/>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="icon" href="/favicon.png" type="image/png" sizes="64x64"/>
-                <link rel="modulepreload" href="/pkg/omnitrace.js"/>
-                <link rel="preload" href="/pkg/omnitrace_bg.wasm" r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>
                 <meta property="og:site_name" content="OmniTrace"/>
                 <meta property="og:type" content="website"/>
                 <meta property="og:image" content="/og.png"/>
@@ -42,7 +39,6 @@ pub fn shell(_options: LeptosOptions) -> impl IntoView {
 }
 
 /// Strict: own files only, and no inline script but those that carry this response's nonce.
-#[cfg(feature = "ssr")]
 fn set_policy() {
     let Some(response) = use_context::<leptos_axum::ResponseOptions>() else {
         return;
@@ -60,31 +56,20 @@ fn set_policy() {
     }
 }
 
-/// Tells the server's response that the page is an error page. Does nothing in the browser.
-pub fn set_status(_code: u16) {
-    #[cfg(feature = "ssr")]
+/// Tells the response that the page is an error page.
+pub fn set_status(code: u16) {
     if let (Some(response), Ok(status)) = (
         use_context::<leptos_axum::ResponseOptions>(),
-        http::StatusCode::from_u16(_code),
+        http::StatusCode::from_u16(code),
     ) {
         response.set_status(status);
     }
 }
 
-/// The whole page; the same tree on the server and in the browser.
+/// The whole page. Links are plain: every page is a document of its own, and small.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    // Two frames on, everything that waited for data has hydrated too.
-    Effect::new(|_| {
-        request_animation_frame(|| {
-            request_animation_frame(|| {
-                if let Some(root) = document().document_element() {
-                    let _ = root.set_attribute("data-hydrated", "");
-                }
-            });
-        });
-    });
     view! {
         <Title formatter=|text: String| if text.is_empty() { "OmniTrace".to_owned() } else { format!("{text} · OmniTrace") }/>
         <Router>

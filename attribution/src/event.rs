@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::flat::{Unfit, need, unfit};
 use crate::record::{Chunk, ChunkAttribution, HeatMap, Source, Stage, Unit};
 
 /// One event. Over SSE each has a running id from 0; applying all in order rebuilds the live page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "FlatEvent")]
 pub enum TraceEvent {
     /// Waiting; `position` 0 is next.
     Queued {
@@ -56,4 +57,104 @@ pub enum TraceEvent {
         /// A sentence that says what to do.
         message: String,
     },
+}
+
+/// How an event is read; see `record::flat`.
+#[derive(Deserialize)]
+struct FlatEvent {
+    r#type: String,
+    position: Option<u32>,
+    stage: Option<Stage>,
+    done: Option<u32>,
+    total: Option<u32>,
+    sources: Option<Vec<Source>>,
+    units: Option<Vec<Unit>>,
+    index: Option<u32>,
+    text: Option<String>,
+    chunk: Option<Chunk>,
+    attribution: Option<ChunkAttribution>,
+    heat: Option<Vec<HeatMap>>,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+impl TryFrom<FlatEvent> for TraceEvent {
+    type Error = Unfit;
+
+    fn try_from(flat: FlatEvent) -> Result<Self, Unfit> {
+        Ok(match flat.r#type.as_str() {
+            "queued" => {
+                need!(flat, "event", position);
+                Self::Queued { position }
+            }
+            "progress" => {
+                need!(flat, "event", stage, done, total);
+                Self::Progress { stage, done, total }
+            }
+            "sources" => {
+                need!(flat, "event", sources, units);
+                Self::Sources { sources, units }
+            }
+            "token" => {
+                need!(flat, "event", index, text);
+                Self::Token { index, text }
+            }
+            "chunk" => {
+                need!(flat, "event", index, chunk, attribution, heat);
+                Self::Chunk {
+                    index,
+                    chunk,
+                    attribution,
+                    heat,
+                }
+            }
+            "done" => Self::Done,
+            "failed" => {
+                need!(flat, "event", code, message);
+                Self::Failed { code, message }
+            }
+            _ => return Err(unfit("event")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_as_they_are_written() {
+        let events = [
+            TraceEvent::Queued { position: 2 },
+            TraceEvent::Progress {
+                stage: Stage::Prefill,
+                done: 1,
+                total: 3,
+            },
+            TraceEvent::Token {
+                index: 4,
+                text: "A \"word\"".to_owned(),
+            },
+            TraceEvent::Done,
+            TraceEvent::Failed {
+                code: "x".to_owned(),
+                message: "Try again.".to_owned(),
+            },
+        ];
+        for event in events {
+            let json = serde_json::to_string(&event).expect("written");
+            let back: TraceEvent = serde_json::from_str(&json).expect("read");
+            assert_eq!(back, event, "{json}");
+        }
+        for damaged in [
+            r#"{"type":"token","index":1}"#,
+            r#"{"type":"dance"}"#,
+            r#"{"index":1}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<TraceEvent>(damaged).is_err(),
+                "{damaged}"
+            );
+        }
+    }
 }

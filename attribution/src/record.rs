@@ -7,6 +7,7 @@ use crate::curation::CurationConfig;
 use crate::transcript::Transcript;
 
 mod check;
+pub(crate) mod flat;
 mod settings;
 
 pub(crate) use check::check_counts;
@@ -105,7 +106,7 @@ impl Source {
 
 /// What a source holds. `media` is the content hash under which `/media/{hash}` serves it (empty: not stored).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "flat::FlatItem")]
 pub enum SourceItem {
     /// Typed text.
     Text {
@@ -186,7 +187,7 @@ pub struct Unit {
 
 /// The part of its source that a unit is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "flat::FlatExtent")]
 pub enum Extent {
     /// Bytes `start..end` of the source's text.
     Text {

@@ -27,7 +27,11 @@ pub struct Transcript {
 
 /// Where a transcript comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(
+    tag = "kind",
+    rename_all = "snake_case",
+    try_from = "crate::record::flat::FlatOrigin"
+)]
 pub enum TranscriptOrigin {
     /// It came with the request.
     Given,

@@ -1,5 +1,6 @@
 //! The page's scripts, styles and icons: inside the program, or in a directory while developing.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use axum::body::Body;
@@ -26,51 +27,71 @@ impl Assets {
         }
     }
 
-    /// The file at a URL path, if there is one.
+    /// The file at a URL path, if there is one; its compressed twin for those who take brotli.
     pub fn get(&self, url_path: &str, request: &HeaderMap) -> Option<Response> {
         let name = url_path.strip_prefix('/').filter(|name| !name.is_empty())?;
+        let small = takes_brotli(request)
+            .then(|| self.bytes(&format!("{name}.br")))
+            .flatten();
+        let encoding = small.is_some().then_some("br");
+        let bytes = match small {
+            Some(small) => small,
+            None => self.bytes(name)?,
+        };
+        Some(respond(name, bytes, encoding, request))
+    }
+
+    fn bytes(&self, name: &str) -> Option<Cow<'static, [u8]>> {
         match self {
             Self::Inside => {
                 let found = SITE_FILES
                     .binary_search_by(|(known, _)| (*known).cmp(name))
                     .ok()?;
-                let bytes = SITE_FILES[found].1;
-                Some(respond(name, &blake3::hash(bytes), request, || {
-                    Body::from(bytes)
-                }))
+                Some(Cow::Borrowed(SITE_FILES[found].1))
             }
             Self::Dir(dir) => {
                 // Nothing but plain names: no way out of the directory.
-                if !Path::new(name)
+                let plain = Path::new(name)
                     .components()
-                    .all(|part| matches!(part, Component::Normal(_)))
-                {
-                    return None;
-                }
-                let bytes = std::fs::read(dir.join(name)).ok()?;
-                Some(respond(name, &blake3::hash(&bytes), request, || {
-                    Body::from(bytes)
-                }))
+                    .all(|part| matches!(part, Component::Normal(_)));
+                plain
+                    .then(|| std::fs::read(dir.join(name)).ok())
+                    .flatten()
+                    .map(Cow::Owned)
             }
         }
     }
 }
 
+fn takes_brotli(request: &HeaderMap) -> bool {
+    let accepted = request.get_all(header::ACCEPT_ENCODING).iter();
+    let mut codings = accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        name.trim() == "br" && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+    })
+}
+
 fn respond(
     name: &str,
-    hash: &blake3::Hash,
+    bytes: Cow<'static, [u8]>,
+    encoding: Option<&'static str>,
     request: &HeaderMap,
-    body: impl FnOnce() -> Body,
 ) -> Response {
     // The names carry no version, so a browser asks each time and is told "unchanged".
-    let etag = format!("W/\"{}\"", &hash.to_hex()[..24]);
+    let etag = format!("W/\"{}\"", &blake3::hash(&bytes).to_hex()[..24]);
     let unchanged = request
         .get(header::IF_NONE_MATCH)
         .is_some_and(|known| known.as_bytes() == etag.as_bytes());
     let mut response = if unchanged {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        body().into_response()
+        match bytes {
+            Cow::Borrowed(bytes) => Body::from(bytes).into_response(),
+            Cow::Owned(bytes) => Body::from(bytes).into_response(),
+        }
     };
     let headers = response.headers_mut();
     headers.insert(
@@ -78,6 +99,10 @@ fn respond(
         HeaderValue::from_static(content_type(name)),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(encoding) = encoding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
     if let Ok(etag) = HeaderValue::try_from(etag) {
         headers.insert(header::ETAG, etag);
     }

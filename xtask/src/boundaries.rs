@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// Workspace crates that each crate may name in its manifest.
-const MAY_DEPEND: [(&str, &[&str]); 9] = [
+const MAY_DEPEND: [(&str, &[&str]); 10] = [
     ("attribution", &[]),
     ("media", &[]),
     ("world", &["media"]),
@@ -18,6 +18,7 @@ const MAY_DEPEND: [(&str, &[&str]); 9] = [
     ("hub", &[]),
     ("app", &["attribution"]),
     ("frontend", &["app"]),
+    ("frontend-compose", &["app"]),
     (
         "server",
         &["app", "attribution", "engine", "hub", "media", "world"],
@@ -64,10 +65,10 @@ pub fn check() -> Result<()> {
 }
 
 fn folder_of(name: &'static str) -> &'static str {
-    if name == "dataset" {
-        "train/dataset"
-    } else {
-        name
+    match name {
+        "dataset" => "train/dataset",
+        "frontend-compose" => "frontend/compose",
+        _ => name,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Builds the page's files into target/site: `frontend` as wasm, its JavaScript, the style, `public`.
+//! Builds the page's files into target/site: `frontend` as wasm, its JavaScript, the style, `public`; and weighs them.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,30 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::shell::{self, Cargo};
 
+/// Packages that become wasm modules, and the modules' names.
+const MODULES: [(&str, &str); 2] = [("frontend", "omnitrace"), ("frontend-compose", "compose")];
+
+/// What a page that shows a trace loads besides its HTML and media.
+const VIEWER: [&str; 4] = [
+    "pkg/omnitrace_bg.wasm",
+    "pkg/omnitrace.js",
+    "pkg/omnitrace.css",
+    "boot.js",
+];
+const COMPOSER: [&str; 2] = ["pkg/compose_bg.wasm", "pkg/compose.js"];
+
+/// Most bytes of these, compressed.
+const MAX_VIEWER_BYTES: u64 = 300_000;
+
 /// Makes target/site whole and new.
 pub fn build() -> Result<()> {
     shell::say("building the page (wasm); the first time takes about 2 minutes on 2 cores");
-    Cargo::new("build", "the page")
-        .args(["-p", "frontend", "--target", "wasm32-unknown-unknown"])
+    let mut build = Cargo::new("build", "the page");
+    for (package, _) in MODULES {
+        build = build.args(["-p", package]);
+    }
+    build
+        .args(["--target", "wasm32-unknown-unknown"])
         .args(["--profile", "wasm-release", "--target-dir", "target/wasm"])
         .run()?;
     let root = shell::root();
@@ -23,18 +42,21 @@ pub fn build() -> Result<()> {
         fs::remove_dir_all(&site).context("cannot empty target/site")?;
     }
     fs::create_dir_all(&pkg).context("cannot make target/site/pkg")?;
-    let built = root.join("target/wasm/wasm32-unknown-unknown/wasm-release/frontend.wasm");
-    Bindgen::new()
-        .input_path(&built)
-        .out_name("omnitrace")
-        .web(true)?
-        .typescript(false)
-        .generate(&pkg)
-        .context("wasm-bindgen")?;
-    optimise(&pkg.join("omnitrace_bg.wasm"))?;
+    for (package, name) in MODULES {
+        let file = package.replace('-', "_") + ".wasm";
+        Bindgen::new()
+            .input_path(root.join("target/wasm/wasm32-unknown-unknown/wasm-release").join(file))
+            .out_name(name)
+            .web(true)?
+            .typescript(false)
+            .generate(&pkg)
+            .context("wasm-bindgen")?;
+        optimise(&pkg.join(format!("{name}_bg.wasm")))?;
+    }
     fs::copy(root.join("style/main.css"), pkg.join("omnitrace.css")).context("style/main.css")?;
     copy_tree(&root.join("public"), &site)?;
-    report(&pkg)
+    compress(&site)?;
+    weigh(&site)
 }
 
 /// wasm-opt of npm's binaryen. Debian's (version 108) exits 0 and breaks the module, so it is never used.
@@ -65,13 +87,54 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn report(pkg: &Path) -> Result<()> {
-    for name in ["omnitrace_bg.wasm", "omnitrace.js", "omnitrace.css"] {
-        let bytes = fs::metadata(pkg.join(name))
-            .with_context(|| name.to_owned())?
-            .len();
-        ensure!(bytes > 0, "{name} is empty");
-        println!("    pkg/{name}: {} KB", bytes.div_ceil(1024));
+/// Writes NAME.br beside every text and wasm file: browsers get these.
+fn compress(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            compress(&path)?;
+            continue;
+        }
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if !matches!(ending, Some("js" | "wasm" | "css" | "svg")) {
+            continue;
+        }
+        let bytes = fs::read(&path).with_context(|| format!("{}", path.display()))?;
+        let mut small = Vec::new();
+        let options = brotli::enc::BrotliEncoderParams {
+            quality: 11,
+            lgwin: 22,
+            size_hint: bytes.len(),
+            ..Default::default()
+        };
+        brotli::BrotliCompress(&mut bytes.as_slice(), &mut small, &options).context("brotli")?;
+        let mut name = path.into_os_string();
+        name.push(".br");
+        fs::write(&name, small).with_context(|| format!("{}", name.display()))?;
     }
+    Ok(())
+}
+
+/// What a trace page loads, compressed, against [`MAX_VIEWER_BYTES`].
+fn weigh(site: &Path) -> Result<()> {
+    let mut viewer = 0;
+    for name in VIEWER.into_iter().chain(COMPOSER) {
+        let size = |name: &str| {
+            let bytes = fs::metadata(site.join(name)).with_context(|| name.to_owned());
+            bytes.map(|file| file.len())
+        };
+        let (bytes, small) = (size(name)?, size(&format!("{name}.br"))?);
+        ensure!(bytes > 0, "{name} is empty");
+        println!("    {name}: {} KB, {} KB compressed", bytes.div_ceil(1000), small.div_ceil(1000));
+        if VIEWER.contains(&name) {
+            viewer += small;
+        }
+    }
+    println!("    a trace page: {} KB compressed", viewer.div_ceil(1000));
+    ensure!(
+        viewer <= MAX_VIEWER_BYTES,
+        "a trace page loads {viewer} bytes of wasm, JavaScript and style, {MAX_VIEWER_BYTES} are the limit: \
+         move what few visitors need into a module of its own, or do without"
+    );
     Ok(())
 }

@@ -121,6 +121,8 @@ fn clippy_wasm() -> Result<()> {
         .args([
             "-p",
             "frontend",
+            "-p",
+            "frontend-compose",
             "--target",
             "wasm32-unknown-unknown",
             "--target-dir",

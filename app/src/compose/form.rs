@@ -9,7 +9,7 @@ use super::item::ItemRow;
 use super::limits::Limits;
 use super::options::{Chosen, OptionFields, Options};
 use super::request::{Item, request_json};
-use crate::load::ComposeView;
+use crate::data::ComposeView;
 use crate::send::post_and_go;
 
 const NO_SCRIPT: &str = "<p class=\"warning\">Composing needs JavaScript. Programs can send the same request to \

@@ -4,10 +4,9 @@ use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 use leptos_router::components::A;
 
-use crate::data::GalleryCard;
-use crate::load::{HomeView, load_home};
+use crate::alive::Alive;
+use crate::data::{GalleryCard, lent};
 use crate::pages::missing::LoadFailed;
-use crate::send::post_and_go;
 use crate::trace::{TraceView, Waveform};
 
 /// Tasks in page order: world name, heading, what is asked of the model.
@@ -42,7 +41,14 @@ const SENTENCE: &str = "Watch a model look, listen and read, then see which word
 /// The start page.
 #[component]
 pub fn Home() -> impl IntoView {
-    let home = Resource::new_blocking(|| (), |()| load_home());
+    let Some(lent) = lent() else {
+        return view! { <LoadFailed/> }.into_any();
+    };
+    let gallery = lent.gallery();
+    let example = gallery
+        .iter()
+        .filter(|card| !card.first_sentence.is_empty())
+        .find_map(|card| lent.trace(&card.id).filter(|trace| trace.record.is_some()));
     view! {
         <Title text=""/>
         <Meta name="description" content=SENTENCE/>
@@ -56,21 +62,13 @@ pub fn Home() -> impl IntoView {
                 <a href="#gallery" class="button">"Examples"</a>
             </p>
         </section>
-        <Suspense fallback=|| view! { <p class="waiting">"Loading the examples …"</p> }>
-            {move || Suspend::new(async move {
-                match home.await {
-                    Ok(home) => view! { <Shelves home/> }.into_any(),
-                    Err(_) => view! { <LoadFailed/> }.into_any(),
-                }
-            })}
-        </Suspense>
+        <Shelves gallery example/>
     }
     .into_any()
 }
 
 #[component]
-fn Shelves(home: HomeView) -> impl IntoView {
-    let HomeView { gallery, example } = home;
+fn Shelves(gallery: Vec<GalleryCard>, example: Option<crate::data::TraceView>) -> impl IntoView {
     let known = |task: &str| TASKS.iter().any(|(name, ..)| *name == task);
     let others: Vec<GalleryCard> = gallery
         .iter()
@@ -93,7 +91,9 @@ fn Shelves(home: HomeView) -> impl IntoView {
                     <p class="eyebrow">
                         "Try it: hover, tap or tab to a sentence" <span class="grow"></span> <A href=link>"Open this trace"</A>
                     </p>
-                    <TraceView trace embedded=true/>
+                    <Alive part="example" data=trace.clone()>
+                        <TraceView trace query=String::new() embedded=true/>
+                    </Alive>
                 </section>
             }
         })}
@@ -114,31 +114,18 @@ fn Shelf(
     asks: &'static str,
     cards: Vec<GalleryCard>,
 ) -> impl IntoView {
-    let (share, set_share) = signal(None::<f64>);
-    let (error, set_error) = signal(None::<String>);
-    let surprise = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
-        let seed = (js_sys::Math::random() * 9_007_199_254_740_991.0).floor();
-        post_and_go(
-            &format!("/api/examples/{task}?seed={seed}"),
-            None,
-            set_share,
-            set_error,
-        );
-    };
     view! {
         <section class="shelf" data-task=task>
             <div class="shelf-head">
                 <h3>{heading}</h3>
                 <p>{asks}</p>
-                <form method="post" action=format!("/api/examples/{task}") on:submit=surprise>
-                    <button type="submit" class="button small" data-surprise="" disabled=move || share.get().is_some()>
-                        {move || if share.get().is_some() { "Making one …" } else { "Surprise me" }}
+                <form method="post" action=format!("/api/examples/{task}") data-posts="Making one …">
+                    <button type="submit" class="button small" data-surprise="">
+                        <span>"Surprise me"</span>
                         <span class="sr">{format!(" with a new example: {heading}")}</span>
                     </button>
                 </form>
             </div>
-            {move || error.get().map(|sentence| view! { <p class="error" role="alert">{sentence}</p> })}
             <div class="cards">{cards.into_iter().map(|card| view! { <Card card/> }).collect_view()}</div>
         </section>
     }

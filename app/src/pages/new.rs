@@ -3,27 +3,29 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 
+use crate::alive::Alive;
 use crate::compose::Composer;
-use crate::load::load_compose;
+use crate::data::{ComposeView, lent};
 use crate::pages::missing::LoadFailed;
 
 /// The composer with its limits.
 #[component]
 pub fn New() -> impl IntoView {
-    let data = Resource::new_blocking(|| (), |()| load_compose());
+    let Some(lent) = lent() else {
+        return view! { <LoadFailed/> }.into_any();
+    };
+    let data = ComposeView {
+        models: lent.models(),
+        limits: lent.limits(),
+    };
     view! {
         <Title text="New trace"/>
         <section class="compose">
             <h1>"New trace"</h1>
             <p class="lead">"An instruction, then any mix of words, pictures, sounds and films, in the order in which the model shall read them."</p>
-            <Suspense fallback=|| view! { <p class="waiting">"Loading the limits …"</p> }>
-                {move || Suspend::new(async move {
-                    match data.await {
-                        Ok(data) => view! { <Composer data/> }.into_any(),
-                        Err(_) => view! { <LoadFailed/> }.into_any(),
-                    }
-                })}
-            </Suspense>
+            <Alive part="compose" data=data.clone()>
+                <Composer data/>
+            </Alive>
         </section>
     }
     .into_any()

@@ -22,5 +22,6 @@ mod sources;
 mod unit_mark;
 mod view;
 
+#[cfg(feature = "ssr")]
 pub use lane::Waveform;
 pub use view::TraceView;

@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use attribution::record::Method;
+use attribution::record::{Method, Record};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
-use leptos_router::hooks::use_query_map;
 
 use super::desk::Desk;
 use super::edge::EdgeMarker;
@@ -17,7 +15,7 @@ use super::sources::Sources;
 use crate::data::{self, TraceStatus};
 use crate::focus::{Focus, Target};
 use crate::live::{Live, LiveState};
-use crate::load::load_trace;
+use crate::send::get;
 use crate::shown::Shown;
 use crate::stream::follow;
 
@@ -26,6 +24,8 @@ use crate::stream::follow;
 pub fn TraceView(
     /// As loaded.
     trace: data::TraceView,
+    /// The address' query: what of the trace is pointed at.
+    query: String,
     /// Inside another page: the URL is left alone.
     #[prop(optional)]
     embedded: bool,
@@ -46,7 +46,7 @@ pub fn TraceView(
         _ => live.with(|live| live.shown.clone()),
     });
 
-    let pin = if embedded { None } else { pin_in_url() };
+    let pin = if embedded { None } else { pin_in(&query) };
     let desk = Desk::provide(
         shown,
         Focus {
@@ -113,8 +113,9 @@ fn first_state(status: &TraceStatus) -> LiveState {
 }
 
 /// `?s=3`: the sentence that the link points at, from 0.
-fn pin_in_url() -> Option<Target> {
-    let chunk = use_query_map().with_untracked(|query| query.get("s"))?;
+fn pin_in(query: &str) -> Option<Target> {
+    let pairs = query.trim_start_matches('?').split('&');
+    let chunk = pairs.filter_map(|pair| pair.strip_prefix("s=")).next()?;
     chunk.parse::<u32>().ok().map(Target::Chunk)
 }
 
@@ -122,7 +123,7 @@ fn pin_in_url() -> Option<Target> {
 fn follow_until_recorded(
     id: String,
     live: RwSignal<Live>,
-    record: RwSignal<Option<Arc<attribution::record::Record>>>,
+    record: RwSignal<Option<Arc<Record>>>,
     method: RwSignal<Option<Method>>,
 ) {
     let stream_id = id.clone();
@@ -137,17 +138,16 @@ fn follow_until_recorded(
         if !done.get() {
             return;
         }
-        let id = id.clone();
-        spawn_local(async move {
-            match load_trace(id).await {
-                Ok(Some(data::TraceView {
-                    record: Some(loaded),
-                    ..
-                })) => {
+        get(&format!("/api/traces/{id}"), move |answer| {
+            match answer
+                .ok()
+                .and_then(|json| serde_json::from_str::<Record>(&json).ok())
+            {
+                Some(loaded) => {
                     method.set(Some(loaded.method.clone()));
                     record.set(Some(Arc::new(loaded)));
                 }
-                _ => live.update(|live| {
+                None => live.update(|live| {
                     live.state = LiveState::Failed(
                         "The answer is finished, but could not be fetched. Reload the page."
                             .to_owned(),
