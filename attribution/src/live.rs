@@ -80,6 +80,12 @@ impl<'a> LiveTrace<'a> {
         &self.response
     }
 
+    /// Where a position looks that does not stand for a patch: cells of its unit's grid, each with its share. Before the first
+    /// token.
+    pub fn look(&mut self, position: usize, cells: Vec<(u32, f32)>) {
+        self.builder.look(position, cells);
+    }
+
     /// One token: `text` is what it appends (empty for a special token, or while a character is incomplete). Gives the
     /// chunks that it closes.
     pub fn push(

@@ -36,6 +36,8 @@ pub struct TraceBuilder {
     keep_group: Vec<usize>,
     /// `(position, slot)` of every position with a patch; slots number the patches of all grids.
     patches: Vec<(usize, usize)>,
+    /// Positions that look at several patches: the position, and of each slot its share.
+    looks: Vec<(usize, Vec<(usize, f32)>)>,
     /// Per unit with a grid: the unit, its grid and its first slot.
     grids: Vec<(u32, UnitGrid, usize)>,
     slots: usize,
@@ -82,6 +84,7 @@ impl TraceBuilder {
             units: layout.units.clone(),
             keep_group,
             patches,
+            looks: Vec::new(),
             grids,
             slots,
             tokens: Default::default(),
@@ -90,6 +93,18 @@ impl TraceBuilder {
             closed_tokens: 0,
             folded: Default::default(),
             folded_steps: 0,
+        }
+    }
+
+    /// Where a position looks that does not stand for a patch: cells of its unit's grid, each with its share.
+    pub fn look(&mut self, position: usize, cells: Vec<(u32, f32)>) {
+        let unit = self.unit_of.get(position).copied().flatten();
+        let grid = self.grids.iter().find(|grid| Some(grid.0) == unit);
+        if let Some((_, place, first)) = grid {
+            let count = place.grid.rows * place.grid.cols;
+            let inside = cells.into_iter().filter(|(cell, _)| *cell < count);
+            let slots = inside.map(|(cell, share)| (first + cell as usize, share));
+            self.looks.push((position, slots.collect()));
         }
     }
 
@@ -105,14 +120,19 @@ impl TraceBuilder {
             let masses = score::unit_masses(scores, &self.unit_of, self.units.len());
             let total = masses.iter().map(|m| f64::from(m.1)).sum();
             let mut slots = vec![0f32; self.slots];
+            let mass = |position: usize| match scores[position] {
+                value if value > 0.0 && value.is_finite() => value,
+                _ => 0.0,
+            };
+            // A unit of several pictures (a long bin) sums them: its map shows the place, not the frame.
             for &(position, slot) in &self.patches {
-                let value = scores[position];
-                // A unit of several pictures (a long bin) sums them: its map shows the place, not the frame.
-                slots[slot] += if value > 0.0 && value.is_finite() {
-                    value
-                } else {
-                    0.0
-                };
+                slots[slot] += mass(position);
+            }
+            for (position, shares) in &self.looks {
+                let mass = mass(*position);
+                for &(slot, share) in shares {
+                    slots[slot] += mass * share;
+                }
             }
             self.pending[k].push((slots, total));
             self.tokens[k].push(self.strongest(&masses));

@@ -5,8 +5,10 @@
 mod sample;
 
 use attribution::layout::{Layout, LayoutBuilder, SpanContent};
+use attribution::pos::Upos;
 use attribution::record::*;
 use attribution::time::TimeBins;
+use attribution::trace::TraceBuilder;
 use proptest::prelude::*;
 
 fn image(rows: u32, cols: u32) -> SourceItem {
@@ -80,6 +82,90 @@ fn regions_divide_a_picture() {
     assert_eq!(sizes, [2, 3, 4, 6]);
     assert_eq!(layout.unit_of[4], Some(1));
     assert_eq!((layout.unit_of[12], layout.cell_of[12]), (Some(3), Some(3)));
+}
+
+/// An overview and a slice behind learned queries: positions are no patches, marks stand between them.
+fn in_parts() -> Layout {
+    let mut builder = LayoutBuilder::with_image_regions(3);
+    builder.special(2);
+    builder
+        .image_in_parts(image(8, 8), Grid { rows: 2, cols: 2 })
+        .expect("an image");
+    builder.image_part(2).expect("a picture is begun");
+    builder.special(1);
+    builder.image_part(3).expect("a picture is begun");
+    builder
+        .film(video(2.0, 1, 2), TimeBins::uniform(2.0, 1.0))
+        .expect("a film");
+    for secs in [0.0, 1.0] {
+        builder.picture_part(secs, 2).expect("a film is begun");
+        builder
+            .film_sound_from(secs, 4, 0.25)
+            .expect("a film is begun");
+    }
+    builder.finish().expect("a layout")
+}
+
+#[test]
+fn parts_of_a_picture_are_one_unit_and_frames_alternate_with_sound() {
+    let layout = in_parts();
+    let owners: Vec<Option<u32>> = layout.unit_of.clone();
+    let of = |unit: u32, count: usize| vec![Some(unit); count];
+    let none = vec![None];
+    let expected = [
+        vec![None; 2],
+        of(0, 2),
+        none,
+        of(0, 3),
+        of(1, 2),
+        of(2, 4),
+        of(3, 2),
+        of(4, 4),
+    ]
+    .concat();
+    assert_eq!(owners, expected);
+    assert!(layout.cell_of.iter().all(Option::is_none));
+    assert_eq!(
+        layout.grids[0].map(|place| place.grid),
+        Some(Grid { rows: 2, cols: 2 })
+    );
+    let ids: Vec<&str> = layout.units.iter().map(|unit| unit.id.as_str()).collect();
+    assert_eq!(ids, ["i0", "v0", "v1", "v2", "v3"]);
+    assert!(LayoutBuilder::new().image_part(1).is_err());
+    assert!(LayoutBuilder::new().picture_part(0.0, 1).is_err());
+}
+
+#[test]
+fn mass_goes_where_a_position_looks() {
+    let layout = in_parts();
+    let mut builder = TraceBuilder::new(&layout);
+    builder.look(2, vec![(0, 0.25), (3, 0.75)]);
+    builder.look(5, vec![(1, 1.0)]);
+    // Out of the grid, out of the prompt, and nobody's: ignored.
+    builder.look(3, vec![(4, 1.0)]);
+    builder.look(99, vec![(0, 1.0)]);
+    builder.look(4, vec![(0, 1.0)]);
+    let mut scores = vec![0.0; layout.positions()];
+    (scores[2], scores[4], scores[5]) = (0.4, 9.0, 0.1);
+    let signals = [&scores[..], &scores, &scores];
+    builder.push_step(signals).expect("as long as the prompt");
+    let token = Token {
+        id: 1,
+        start: 0,
+        end: 1,
+        pos: Upos::Noun,
+    };
+    let chunk = Chunk {
+        start: 0,
+        end: 1,
+        token_start: 0,
+        token_end: 1,
+    };
+    builder.close_chunk(&chunk, &[token]).expect("in order");
+    let maps = &builder.heat(SignalKind::ALL[0])[0];
+    assert_eq!(maps.len(), 1);
+    // 0.1, 0.1, 0, 0.3 of the mass.
+    assert_eq!((maps[0].unit, maps[0].cells.as_str()), (0, "555500ff"));
 }
 
 #[test]

@@ -151,6 +151,28 @@ pub(crate) fn attend_segments(
     join_heads(&Tensor::cat(&parts, 1)?)
 }
 
+/// Attention of rows in chunks of `chunk`: each row sees every row up to the end of its own chunk.
+/// All tensors `[heads, rows, dim]`, contiguous. Returns `[rows, heads * dim]`.
+pub(crate) fn attend_up_to_own_chunk(
+    queries: &Tensor,
+    keys: &Tensor,
+    values: &Tensor,
+    chunk: usize,
+) -> Result<Tensor> {
+    let rows = queries.dim(1)?;
+    let mut parts = Vec::new();
+    for first in (0..rows).step_by(chunk) {
+        let end = (first + chunk).min(rows);
+        let part = |x: &Tensor, first: usize| x.narrow(1, first, end - first)?.contiguous();
+        parts.push(attend_fully(
+            &part(queries, first)?,
+            &part(keys, 0)?,
+            &part(values, 0)?,
+        )?);
+    }
+    join_heads(&Tensor::cat(&parts, 1)?)
+}
+
 /// Unmasked attention, batch first: `[batch, rows, dim]`, in blocks of query rows.
 fn attend_fully(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
     let (_, rows, dim) = queries.dims3()?;

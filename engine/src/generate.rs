@@ -19,17 +19,18 @@ pub(crate) struct Step<'a> {
 }
 
 /// Generates until an end id, `max_new_tokens`, or a `Break` from `observe`, which sees every step, the end id's too.
+/// `before`: ids that the n-gram rule counts with the generated ones.
 pub(crate) fn generate(
     session: &mut dyn Session,
-    prompt_ids: &[u32],
+    before: &[u32],
     end_ids: &[u32],
     decoding: &Decoding,
     observe: &mut dyn FnMut(Step<'_>) -> Result<ControlFlow<()>, EngineError>,
 ) -> Result<(Vec<u32>, Finish), EngineError> {
     let mut chooser = Chooser::new(decoding);
-    let mut ids = prompt_ids.to_vec();
+    let mut ids = before.to_vec();
     let finish = loop {
-        let generated = ids.len() - prompt_ids.len();
+        let generated = ids.len() - before.len();
         if generated >= decoding.max_new_tokens as usize {
             break Finish::Length;
         }
@@ -53,7 +54,7 @@ pub(crate) fn generate(
             break Finish::Stopped;
         }
     };
-    Ok((ids.split_off(prompt_ids.len()), finish))
+    Ok((ids.split_off(before.len()), finish))
 }
 
 /// Chooses tokens; its randomness depends on the seed alone.
@@ -75,7 +76,7 @@ impl Chooser {
         }
     }
 
-    /// `ids`: prompt (placeholders included) and everything generated.
+    /// `ids`: what the n-gram rule counts, everything generated last.
     pub(crate) fn choose(&mut self, logits: &[f32], ids: &[u32]) -> u32 {
         let mut allowed = logits.to_vec();
         for id in repeated_ngram_ends(ids, self.ngram) {

@@ -24,8 +24,10 @@ pub enum InspectSource {
     Image(Rgb),
     /// Mono sound and its rate.
     Audio(Vec<f32>, u32),
-    /// The frames that the model sees, and mono sound with its rate.
-    Film(Vec<Rgb>, Option<(Vec<f32>, u32)>),
+    /// The frames that the model sees, mono sound with its rate, and the film's seconds.
+    Film(Vec<Rgb>, Option<(Vec<f32>, u32)>, f64),
+    /// What follows belongs to a further turn; whether the model wrote it.
+    Turn(bool),
 }
 
 /// Everything between sources and answer. Matrices are row-major.
@@ -67,14 +69,19 @@ pub fn inspect(
     system: Option<&str>,
     decoding: &Decoding,
 ) -> Result<Inspection, EngineError> {
-    let sources = sources
-        .into_iter()
-        .map(|source| decoded(model, source))
-        .collect::<Result<_, _>>()?;
-    let turns = vec![DecodedTurn {
-        assistant: false,
-        sources,
-    }];
+    let begun = |assistant| DecodedTurn {
+        assistant,
+        sources: Vec::new(),
+    };
+    let (mut turns, mut turn) = (Vec::new(), begun(false));
+    for source in sources {
+        if let InspectSource::Turn(assistant) = source {
+            turns.push(std::mem::replace(&mut turn, begun(assistant)));
+        } else {
+            turn.sources.extend(decoded(model, source)?);
+        }
+    }
+    turns.push(turn);
     let prompt = model.family.assemble(turns, system, &Settings::default())?;
     let encoded = prompt
         .inputs
@@ -96,7 +103,7 @@ pub fn inspect(
     let mut logits = Vec::new();
     let (generated_ids, _) = generate(
         session.as_mut(),
-        &prompt.ids,
+        model.family.seen_by_ngram_rule(&prompt.ids),
         model.family.end_ids(),
         decoding,
         &mut |step| {
@@ -108,15 +115,15 @@ pub fn inspect(
     drop(session);
     let embeds_flat = encoded
         .iter()
-        .flatten()
+        .filter_map(|one| one.embeds.as_ref())
         .map(flat)
         .collect::<Result<_, _>>()?;
     let inputs_embeds = flat(&embeds)?;
     let (mut mels, mut patches) = (Vec::new(), Vec::new());
     for input in prompt.inputs {
         match input {
-            EncoderInput::Mel(mel) => mels.push(mel),
-            EncoderInput::Patches(cut) => patches.push(cut),
+            EncoderInput::Sounds(sounds) => mels.extend(sounds),
+            EncoderInput::Patches { patches: cut, .. } => patches.push(cut),
         }
     }
     Ok(Inspection {
@@ -133,10 +140,12 @@ pub fn inspect(
     })
 }
 
-fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, EngineError> {
+/// Nothing for what is no source.
+fn decoded(model: &Model, source: InspectSource) -> Result<Option<DecodedSource>, EngineError> {
     let empty = String::new;
     let grid = Grid { rows: 0, cols: 0 };
-    Ok(match source {
+    Ok(Some(match source {
+        InspectSource::Turn(_) => return Ok(None),
         InspectSource::Text(text) => DecodedSource::Text {
             role: SourceRole::Content,
             text,
@@ -166,8 +175,7 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
                 bins: TimeBins::uniform(duration_secs, 1.0),
             }
         }
-        InspectSource::Film(frames, sound) => {
-            let duration_secs = frames.len() as f64 / 2.0;
+        InspectSource::Film(frames, sound, duration_secs) => {
             let (width_px, height_px) = frames.first().map_or((0, 0), |frame| {
                 (frame.width_px as u32, frame.height_px as u32)
             });
@@ -177,7 +185,7 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
                 duration_secs,
                 width_px,
                 height_px,
-                fps: 2.0,
+                fps: frames.len() as f64 / duration_secs.max(1e-6),
                 grid,
                 peaks: Vec::new(),
                 thumbnails: Vec::new(),
@@ -195,5 +203,5 @@ fn decoded(model: &Model, source: InspectSource) -> Result<DecodedSource, Engine
                 sound,
             }
         }
-    })
+    }))
 }

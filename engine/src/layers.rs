@@ -61,6 +61,14 @@ impl Linear {
         Ok(Self { weight, bias: None })
     }
 
+    /// From a weight `[out, in]` and a bias `[out]` that stand elsewhere.
+    pub(crate) fn from_parts(weight: Tensor, bias: Tensor) -> Result<Self> {
+        Ok(Self {
+            bias: Some(bias),
+            ..Self::from_weight(weight)?
+        })
+    }
+
     /// Bytes that one product with a vector reads.
     pub(crate) fn bytes(&self) -> usize {
         match &self.weight {

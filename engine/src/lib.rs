@@ -14,6 +14,8 @@ mod generate;
 pub mod inspect;
 mod layers;
 mod load;
+mod looks;
+mod minicpm_o;
 mod model;
 pub mod pipeline;
 mod precision;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use attribution::layout::Layout;
-use attribution::record::{Settings, SourceItem, SourceRole, Turn};
+use attribution::record::{Grid, Rect, Settings, SourceItem, SourceRole, Turn};
 use attribution::time::TimeBins;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -17,9 +17,8 @@ use crate::load::ModelFiles;
 use crate::preprocess::Rgb;
 use crate::preprocess::mel::Mel;
 use crate::preprocess::patches::Patches;
-use crate::qwen2_5_omni;
 use crate::signals::{StepScores, Wanted};
-use crate::{EngineError, Precision};
+use crate::{EngineError, Precision, minicpm_o, qwen2_5_omni};
 
 /// How a family is loaded, whole or in part.
 pub(crate) struct Loading {
@@ -44,9 +43,10 @@ pub(crate) fn loading(config: &Value) -> Result<Loading, EngineError> {
     let architecture = config.get("model_type").and_then(Value::as_str);
     match architecture.unwrap_or_default() {
         "qwen2_5_omni" | "qwen2_5_omni_thinker" => Ok(qwen2_5_omni::LOADING),
+        "minicpmo" => Ok(minicpm_o::LOADING),
         other => Err(EngineError::UnknownArchitecture {
             found: other.to_owned(),
-            known: "qwen2_5_omni, qwen2_5_omni_thinker".to_owned(),
+            known: "qwen2_5_omni, qwen2_5_omni_thinker, minicpmo".to_owned(),
         }),
     }
 }
@@ -121,18 +121,18 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         settings: &Settings,
     ) -> Result<Prompt, EngineError>;
 
-    /// Embeddings of encoder input `index` of the prompt: `[tokens, hidden]`; `None` where it has no token.
+    /// Embeddings of an encoder input of the prompt.
     fn encode(
         &self,
         input: &EncoderInput,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Option<Tensor>, EngineError>;
+    ) -> Result<Encoded, EngineError>;
 
     /// The language model.
     fn decoder(&self) -> &Decoder;
 
     /// The whole prompt's embeddings: text looked up, `encoded` inputs put in their places.
-    fn embed(&self, prompt: &Prompt, encoded: &[Option<Tensor>]) -> Result<Tensor, EngineError> {
+    fn embed(&self, prompt: &Prompt, encoded: &[Encoded]) -> Result<Tensor, EngineError> {
         let looked_up = self.decoder().embed(&prompt.ids)?;
         let mut parts = Vec::new();
         let mut at = 0;
@@ -147,7 +147,8 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
                     first,
                     count,
                 } if count > 0 => {
-                    let embeds = encoded.get(input).and_then(Option::as_ref).ok_or_else(|| {
+                    let embeds = encoded.get(input).and_then(|one| one.embeds.as_ref());
+                    let embeds = embeds.ok_or_else(|| {
                         candle_core::Error::Msg(format!("encoder input {input} has no embeddings"))
                     })?;
                     parts.push(embeds.narrow(0, first, count)?);
@@ -204,6 +205,11 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         }
         let rows = self.decoder().embed(ids)?.to_dtype(DType::F32)?;
         Ok(rows.to_vec2()?)
+    }
+
+    /// The part of the prompt whose n-grams the answer must not repeat: all of it, placeholders included.
+    fn seen_by_ngram_rule<'p>(&self, prompt_ids: &'p [u32]) -> &'p [u32] {
+        prompt_ids
     }
 
     /// Ids that end generation.
@@ -298,9 +304,30 @@ pub(crate) enum Run {
     },
 }
 
+/// The part of a picture that patches show, and the grid of the picture's heat map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Look {
+    pub(crate) rect_in_source: Rect,
+    pub(crate) grid: Grid,
+}
+
+/// What an encoder makes of an input.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// `[tokens, hidden]`; `None` where it has no token.
+    pub(crate) embeds: Option<Tensor>,
+    /// Of an input with a [`Look`]: how much of each embedding comes from each patch, `[tokens, patches]`, rows of sum 1.
+    pub(crate) looks: Option<Tensor>,
+}
+
 /// What an encoder reads.
 #[derive(Debug)]
 pub(crate) enum EncoderInput {
-    Patches(Patches),
-    Mel(Mel),
+    Patches {
+        patches: Patches,
+        /// Where the patches lie, if embeddings do not stand for patches one by one.
+        look: Option<Look>,
+    },
+    /// Sounds that are read together: what an encoder makes of one may depend on how long the others are.
+    Sounds(Vec<Mel>),
 }

@@ -10,7 +10,8 @@ use candle_core::Tensor;
 
 use crate::detokenize::Detokenizer;
 use crate::generate::generate;
-use crate::model::{DecodedSource, DecodedTurn, Family, Prompt};
+use crate::looks;
+use crate::model::{DecodedSource, DecodedTurn, Encoded, Family, Prompt};
 use crate::sources::SourceDecoder;
 use crate::{EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 
@@ -171,9 +172,11 @@ fn answer(
     events: &mut Events<'_>,
 ) -> Result<(Vec<u32>, Finish), EngineError> {
     let (family, decoding) = (model.family.as_ref(), &request.options.decoding);
-    let Some(embeds) = embed(family, prompt, events)? else {
+    let Some((embeds, encoded)) = embed(family, prompt, events)? else {
         return Ok((Vec::new(), Finish::Stopped));
     };
+    looks::show(prompt, &encoded, live)?;
+    drop(encoded);
     let max_new = decoding.max_new_tokens;
     let started = family.begin(prompt, &embeds, max_new as usize, &mut |done, total| {
         events.progress(Stage::Prefill, done, total);
@@ -190,7 +193,7 @@ fn answer(
     let mut index = 0;
     generate(
         session.as_mut(),
-        &prompt.ids,
+        family.seen_by_ngram_rule(&prompt.ids),
         family.end_ids(),
         decoding,
         &mut |step| {
@@ -242,7 +245,7 @@ pub(crate) fn prepare(
     let prompt = family.assemble(turns, request.system.as_deref(), settings)?;
     let embeds = embed(family, &prompt, &mut events)?;
     let stopped = || EngineError::Request("encoding was stopped".to_owned());
-    Ok((prompt, embeds.ok_or_else(stopped)?))
+    Ok((prompt, embeds.ok_or_else(stopped)?.0))
 }
 
 /// Encodes the prompt's inputs and puts them in their places; `None` where someone said stop.
@@ -250,7 +253,7 @@ fn embed(
     family: &dyn Family,
     prompt: &Prompt,
     events: &mut Events<'_>,
-) -> Result<Option<Tensor>, EngineError> {
+) -> Result<Option<(Tensor, Vec<Encoded>)>, EngineError> {
     let mut encoded = Vec::with_capacity(prompt.inputs.len());
     for (index, input) in prompt.inputs.iter().enumerate() {
         if events.stopped {
@@ -259,7 +262,8 @@ fn embed(
         encoded.push(family.encode(input, &mut |_, _| {})?);
         events.progress(Stage::Encode, index + 1, prompt.inputs.len());
     }
-    family.embed(prompt, &encoded).map(Some)
+    let embeds = family.embed(prompt, &encoded)?;
+    Ok(Some((embeds, encoded)))
 }
 
 fn check_length(model: &Model, prompt: &Prompt, max_new_tokens: u32) -> Result<(), EngineError> {

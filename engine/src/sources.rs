@@ -151,15 +151,23 @@ impl<'a> SourceDecoder<'a> {
             .frame_indices(info.frame_count, info.fps, &self.options.settings);
         let thumbnail_every = indices.len().div_ceil(MAX_THUMBNAILS).max(1);
         let (mut frames, mut thumbnails) = (Vec::with_capacity(indices.len()), Vec::new());
-        let mut done = 0;
+        let (mut done, mut held_bytes) = (0, 0);
         for batch in indices.chunks(self.frames_at_once(info.width, info.height)) {
             for picture in film.frames(batch).map_err(failed)? {
                 let picture = rgb(picture);
-                frames.push(self.family.fit_frame(
-                    &picture,
-                    indices.len(),
-                    &self.options.settings,
-                )?);
+                let frame =
+                    self.family
+                        .fit_frame(&picture, indices.len(), &self.options.settings)?;
+                held_bytes += frame.data.len() as u64;
+                if held_bytes > self.options.limits.max_decoded_bytes {
+                    return Err(EngineError::Request(format!(
+                        "the frames that the model sees of {} take more than the {} MB that are allowed: ask for smaller ones \
+                         (video_max_pixels) or fewer (video_fps)",
+                        file.name,
+                        self.options.limits.max_decoded_bytes >> 20
+                    )));
+                }
+                frames.push(frame);
                 if done % thumbnail_every == 0 {
                     thumbnails.push(self.thumbnail(&picture).map_err(failed)?);
                 }

@@ -1,7 +1,8 @@
 //! Weights by name: which files hold them, and each tensor read once, from its own place, into its final form.
 //! In: a model's safetensors files, mapped or linked. Out: a candle `VarBuilder` whose errors name tensor, shape and file.
 //!
-//! Of an omni model only the Thinker is read: a shard that holds nothing of it is not opened, nor need it be there.
+//! Of an omni model only what reads and answers is read, never its voice: a shard that holds nothing else is not opened, nor
+//! need it be there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub const INDEX_FILE: &str = "model.safetensors.index.json";
 const SMALL_BYTES: u64 = 2 << 30;
 
 /// The speech half of an omni model: never read.
-const UNREAD: [&str; 2] = ["talker.", "token2wav."];
+const UNREAD: [&str; 3] = ["talker.", "token2wav.", "tts."];
 
 /// Tensor name -> the shard that holds it, without what is never read.
 type Index = BTreeMap<String, String>;
@@ -44,7 +45,9 @@ fn parse_index(index: &[u8]) -> Result<Index, String> {
     weight_map.retain(|tensor, _| is_read(tensor));
     match weight_map.values().find(|shard| !is_plain_name(shard)) {
         Some(shard) => Err(format!("the shard {shard:?} is not a plain file name")),
-        None if weight_map.is_empty() => Err("it names no tensor of a Thinker".to_owned()),
+        None if weight_map.is_empty() => {
+            Err("it names no tensor but those of a voice, which is never read".to_owned())
+        }
         None => Ok(weight_map),
     }
 }
@@ -105,7 +108,7 @@ impl ModelFiles {
         Ok(store.shards.iter().flat_map(Shard::tensors).collect())
     }
 
-    /// Opens the weights: [`SINGLE_FILE`], or every shard of the index that holds something of the Thinker.
+    /// Opens the weights: [`SINGLE_FILE`], or every shard of the index that holds something that is read.
     pub(crate) fn weights(
         &self,
         dtype: DType,

@@ -1,5 +1,5 @@
 //! The engine against PyTorch on recorded cases: same ids, same winners, same numbers within tolerance.
-//! `fixtures/qwen/make.py` makes the cases; `OMNITRACE_REFERENCE` names a further directory of the same form.
+//! `fixtures/qwen/make.py` and `fixtures/minicpm/make.py` make the cases; `OMNITRACE_REFERENCE` names a further directory of the same form.
 
 #[allow(dead_code)]
 mod reference;
@@ -9,7 +9,13 @@ use std::path::{Path, PathBuf};
 use reference::{Reference, table};
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/qwen")
+    of_family("qwen")
+}
+
+fn of_family(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fixtures")
+        .join(name)
 }
 
 fn assert_parity(dir: &Path, cases: usize) {
@@ -28,6 +34,28 @@ fn assert_parity(dir: &Path, cases: usize) {
 #[test]
 fn every_recorded_quantity_agrees() {
     assert_parity(&fixtures(), 6);
+}
+
+/// Pictures small, wide, tall and sliced; sounds joined, in two turns, and longer than the window; films with and without sound.
+#[test]
+fn every_recorded_quantity_of_minicpm_agrees() {
+    assert_parity(&of_family("minicpm"), 8);
+}
+
+#[test]
+fn minicpm_sees_films_once_a_second() {
+    let reference = Reference::open(&of_family("minicpm"));
+    let indices = |frames, fps| engine::inspect::frame_indices(reference.model(), frames, fps);
+    // minicpmo-utils: `int(i * fps)` for every second that begins in the film.
+    assert_eq!(indices(150, 30.0), [0, 30, 60, 90, 120]);
+    assert_eq!(indices(151, 30.0), [0, 30, 60, 90, 120, 150]);
+    assert_eq!(indices(100, 29.97), [0, 29, 59, 89]);
+    assert_eq!(indices(1, 25.0), [0]);
+    assert!(indices(0, 25.0).is_empty());
+    assert_eq!(indices(64 * 25, 25.0).len(), 64);
+    // Longer: 64 times evenly from a grid of tenths, `linspace(0, 1233, 64)` truncated.
+    let long = indices(3085, 25.0);
+    assert_eq!((long.len(), long[0], long[1], long[63]), (64, 0, 47, 3082));
 }
 
 #[test]

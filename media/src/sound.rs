@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{Cursor, ErrorKind};
 
+use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -160,6 +161,8 @@ fn read_all(
         samples: Vec::new(),
     };
     let mut block: Vec<f32> = Vec::new();
+    // The released models' loaders hear AAC through a pipe of 16-bit samples, channel by channel.
+    let in_16_bits = decoder.codec_params().codec == CODEC_ID_AAC;
     loop {
         let packet = match reader.next_packet() {
             Ok(Some(packet)) => packet,
@@ -190,6 +193,12 @@ fn read_all(
         limits.check_secs(total as f64 / f64::from(rate_hz))?;
         limits.check_memory(total * 4)?;
         decoded.copy_to_vec_interleaved(&mut block);
+        if in_16_bits {
+            for sample in &mut block {
+                let level = (*sample * 32_768.0).round_ties_even();
+                *sample = level.clamp(-32_768.0, 32_767.0) / 32_768.0;
+            }
+        }
         let scale = 1.0 / channels as f32;
         sound.samples.extend(
             block

@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+mod film;
+
+use self::film::Film;
 use super::{Layout, Span, SpanContent, UnitGrid, letter};
 use crate::AttributionError;
 use crate::record::{Extent, Grid, Rect, Source, SourceItem, SourceRole, Track, Unit};
@@ -19,18 +22,8 @@ pub struct LayoutBuilder {
     spans: Vec<Span>,
     image_regions: u32,
     film: Option<Film>,
-}
-
-/// A film being fed.
-#[derive(Debug)]
-struct Film {
-    source: u32,
-    grid: Grid,
-    bins: TimeBins,
-    /// Per bin, once it has positions: the unit of its pictures and of its sound.
-    picture_units: Vec<Option<u32>>,
-    sound_units: Vec<Option<u32>>,
-    sound_tokens: usize,
+    /// The unit of a picture that is fed in parts.
+    parts_of: Option<u32>,
 }
 
 impl LayoutBuilder {
@@ -172,6 +165,41 @@ impl LayoutBuilder {
         Ok(source)
     }
 
+    /// A picture whose positions do not stand for patches, such as those of an overview and slices behind learned queries: one
+    /// unit. [`Self::image_part`] and [`Self::special`] follow in any order. `item` must be an image; `looks` is the grid in
+    /// which is said later where a position looks. Ends with the next source or [`Self::finish`].
+    pub fn image_in_parts(
+        &mut self,
+        item: SourceItem,
+        looks: Grid,
+    ) -> Result<u32, AttributionError> {
+        self.end_film();
+        if !matches!(item, SourceItem::Image { .. }) {
+            return Err(AttributionError::Layout(
+                "an image placeholder needs an image".into(),
+            ));
+        }
+        check_grid(looks)?;
+        let source = self.source(SourceRole::Content, item);
+        let whole = whole_picture(looks);
+        let extent = Extent::Region {
+            rect_in_source: whole.rect_in_source,
+        };
+        self.parts_of = Some(self.unit(source, extent, Some(whole)));
+        Ok(source)
+    }
+
+    /// The next `count` positions of the picture begun last.
+    pub fn image_part(&mut self, count: usize) -> Result<(), AttributionError> {
+        let unit = self
+            .parts_of
+            .ok_or_else(|| AttributionError::Layout("no picture has been begun".into()))?;
+        self.extend(count, |_| (Some(unit), None));
+        let source = self.units[unit as usize].source;
+        self.span(count, SpanContent::Patches { source });
+        Ok(())
+    }
+
     /// A sound: `tokens` positions of `secs_per_token` each. `item` must be audio. Its units are the `bins` up to the
     /// last one heard: a model may hear less than the file holds.
     pub fn audio(
@@ -213,105 +241,6 @@ impl LayoutBuilder {
         Ok(source)
     }
 
-    /// Begins a film with these bins; [`Self::picture`], [`Self::film_sound`] and [`Self::special`] follow in any
-    /// order. `item` must be a video. Ends with the next source or [`Self::finish`].
-    pub fn film(&mut self, item: SourceItem, bins: TimeBins) -> Result<u32, AttributionError> {
-        self.end_film();
-        let SourceItem::Video { grid, .. } = item else {
-            return Err(AttributionError::Layout(
-                "a video placeholder needs a video".into(),
-            ));
-        };
-        check_grid(grid)?;
-        let source = self.source(SourceRole::Content, item);
-        let (picture_units, sound_units) = (vec![None; bins.len()], vec![None; bins.len()]);
-        self.film = Some(Film {
-            source,
-            grid,
-            bins,
-            picture_units,
-            sound_units,
-            sound_tokens: 0,
-        });
-        Ok(source)
-    }
-
-    /// One temporal patch of the current film, shown at `secs`: `grid.rows * grid.cols` positions, row by row.
-    pub fn picture(&mut self, secs: f64) -> Result<(), AttributionError> {
-        let mut film = self.film.take().ok_or_else(no_film)?;
-        let bin = film.bins.bin_of(secs);
-        let whole = UnitGrid {
-            grid: film.grid,
-            rect_in_source: Rect {
-                x0: 0.0,
-                y0: 0.0,
-                x1: 1.0,
-                y1: 1.0,
-            },
-        };
-        let unit = match film.picture_units[bin] {
-            Some(unit) => unit,
-            None => {
-                let (start_secs, end_secs) = film.bins.bounds(bin);
-                let extent = Extent::Time {
-                    start_secs,
-                    end_secs,
-                    track: Track::Picture,
-                };
-                *film.picture_units[bin].insert(self.unit(film.source, extent, Some(whole)))
-            }
-        };
-        let count = (film.grid.rows * film.grid.cols) as usize;
-        self.extend(count, |k| (Some(unit), Some(k as u32)));
-        self.span(
-            count,
-            SpanContent::Patches {
-                source: film.source,
-            },
-        );
-        self.film = Some(film);
-        Ok(())
-    }
-
-    /// The next `tokens` positions of the current film's sound, `secs_per_token` each, counted from the film's begin.
-    pub fn film_sound(
-        &mut self,
-        tokens: usize,
-        secs_per_token: f64,
-    ) -> Result<(), AttributionError> {
-        check_secs(secs_per_token)?;
-        let mut film = self.film.take().ok_or_else(no_film)?;
-        let mut owners = Vec::with_capacity(tokens);
-        for _ in 0..tokens {
-            let bin = film
-                .bins
-                .bin_of((film.sound_tokens as f64 + 0.5) * secs_per_token);
-            film.sound_tokens += 1;
-            let unit = match film.sound_units[bin] {
-                Some(unit) => unit,
-                None => {
-                    let (start_secs, end_secs) = film.bins.bounds(bin);
-                    let extent = Extent::Time {
-                        start_secs,
-                        end_secs,
-                        track: Track::Sound,
-                    };
-                    *film.sound_units[bin].insert(self.unit(film.source, extent, None))
-                }
-            };
-            owners.push(unit);
-        }
-        self.extend(tokens, |k| (Some(owners[k]), None));
-        self.span(
-            tokens,
-            SpanContent::Sound {
-                source: film.source,
-            },
-        );
-        self.film = Some(film);
-        Ok(())
-    }
-
     /// The layout, with unit sizes counted.
     pub fn finish(mut self) -> Result<Layout, AttributionError> {
         self.end_film();
@@ -331,6 +260,7 @@ impl LayoutBuilder {
 
     fn end_film(&mut self) {
         self.film = None;
+        self.parts_of = None;
     }
 
     fn source(&mut self, role: SourceRole, item: SourceItem) -> u32 {
@@ -385,8 +315,16 @@ impl LayoutBuilder {
     }
 }
 
-fn no_film() -> AttributionError {
-    AttributionError::Layout("no film has been begun".into())
+fn whole_picture(grid: Grid) -> UnitGrid {
+    UnitGrid {
+        grid,
+        rect_in_source: Rect {
+            x0: 0.0,
+            y0: 0.0,
+            x1: 1.0,
+            y1: 1.0,
+        },
+    }
 }
 
 /// Grids beyond any model's are refused, so that a product of sides cannot overflow.

@@ -18,6 +18,11 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
+    /// Every frequency follows the one position that a token has.
+    pub(crate) fn plain(head_dim: usize, theta: f64) -> Self {
+        Self::new(head_dim, theta, &[head_dim / 2])
+    }
+
     /// `sections`: how many frequencies follow time, height and width, in turn.
     pub(crate) fn new(head_dim: usize, theta: f64, sections: &[usize]) -> Self {
         let axes = sections

@@ -411,13 +411,19 @@ impl<'a> Replay<'a> {
         let mut detokenizer = Detokenizer::new(&self.model.tokenizer);
         let mut text = String::new();
         let ends = family.end_ids();
-        let (_, finish) = generate(session.as_mut(), &prompt.ids, ends, decoding, &mut |step| {
-            text += &detokenizer.push(step.id);
-            Ok(match go_on() {
-                true => std::ops::ControlFlow::Continue(()),
-                false => std::ops::ControlFlow::Break(()),
-            })
-        })?;
+        let (_, finish) = generate(
+            session.as_mut(),
+            family.seen_by_ngram_rule(&prompt.ids),
+            ends,
+            decoding,
+            &mut |step| {
+                text += &detokenizer.push(step.id);
+                Ok(match go_on() {
+                    true => std::ops::ControlFlow::Continue(()),
+                    false => std::ops::ControlFlow::Break(()),
+                })
+            },
+        )?;
         text += &detokenizer.finish();
         Ok((finish != Finish::Stopped).then_some(Regenerated { text, finish }))
     }

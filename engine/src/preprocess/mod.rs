@@ -1,5 +1,6 @@
 //! Decoded media -> model input: shared between model families.
 
+pub(crate) mod heard;
 pub(crate) mod mel;
 pub(crate) mod patches;
 pub(crate) mod resample;

@@ -84,6 +84,12 @@ impl<'a> PromptWriter<'a> {
         });
     }
 
+    /// `count` times `id`, looked up. Positions and layout are the caller's.
+    pub(crate) fn looked_up(&mut self, id: u32, count: usize) {
+        self.ids.extend(std::iter::repeat_n(id, count));
+        self.runs.push(Run::Text { count });
+    }
+
     /// Tokenizes the text gathered so far; its tokens are laid out part by part.
     pub(crate) fn flush_text(&mut self) -> Result<(), EngineError> {
         let stretch = std::mem::take(&mut self.text).tokenize(self.tokenizer)?;

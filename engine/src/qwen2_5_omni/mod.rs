@@ -25,7 +25,7 @@ use self::vision::VisionTower;
 use crate::EngineError;
 use crate::decoder::{Decoder, LanguageModel};
 use crate::load::ModelFiles;
-use crate::model::{DecodedSource, DecodedTurn, EncoderInput, Family, Loading, Prompt};
+use crate::model::{DecodedSource, DecodedTurn, Encoded, EncoderInput, Family, Loading, Prompt};
 use crate::preprocess::Rgb;
 
 /// A loaded Thinker.
@@ -181,16 +181,28 @@ impl Family for QwenOmni {
         &self,
         input: &EncoderInput,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Option<Tensor>, EngineError> {
-        Ok(match input {
-            EncoderInput::Patches(patches) => {
+    ) -> Result<Encoded, EngineError> {
+        let embeds = match input {
+            EncoderInput::Patches { patches, .. } => {
                 Some(self.vision.encode(patches, &self.device, progress)?)
             }
-            EncoderInput::Mel(mel) => {
-                let embeds = self.audio.encode(mel, &self.device)?;
-                progress(1, 1);
-                embeds
+            EncoderInput::Sounds(mels) => {
+                let mut parts = Vec::with_capacity(mels.len());
+                for (index, mel) in mels.iter().enumerate() {
+                    parts.extend(self.audio.encode(mel, &self.device)?);
+                    progress(index + 1, mels.len());
+                }
+                if parts.is_empty() {
+                    None
+                } else {
+                    Some(Tensor::cat(&parts, 0)?)
+                }
             }
+        };
+        // An embedding is a patch, or a stretch of sound, of its own.
+        Ok(Encoded {
+            embeds,
+            looks: None,
         })
     }
 

@@ -13,14 +13,11 @@ use super::prompt::{FilmSound, Piece};
 use crate::EngineError;
 use crate::model::{EncoderInput, Sound};
 use crate::preprocess::Rgb;
+use crate::preprocess::heard::heard;
 use crate::preprocess::mel::{Mel, MelShape, log_mel};
 use crate::preprocess::patches::{PatchShape, cut_patches, smart_resize};
-use crate::preprocess::resample::resample;
 use crate::preprocess::resize_float::resize_float;
 use crate::preprocess::resize_pillow::resize_pillow;
-
-/// Beyond any converter: a higher rate is a lie that would only cost memory.
-const MAX_RATE_HZ: u32 = 1_000_000;
 
 impl QwenOmni {
     /// Which of `frames` at `fps` are seen.
@@ -119,7 +116,10 @@ impl QwenOmni {
                 cols: cells[1] as u32,
             };
         }
-        inputs.push(EncoderInput::Patches(patches));
+        inputs.push(EncoderInput::Patches {
+            patches,
+            look: None,
+        });
         Ok(Piece::Image {
             item,
             input: inputs.len() - 1,
@@ -156,14 +156,17 @@ impl QwenOmni {
         if timing.slices == 0 {
             return Err(EngineError::Request("the film has no frame".to_owned()));
         }
-        inputs.push(EncoderInput::Patches(patches));
+        inputs.push(EncoderInput::Patches {
+            patches,
+            look: None,
+        });
         let input = inputs.len() - 1;
         let mut heard = None;
         if let Some(sound) = sound {
             let mel = self.mel(&sound, settings, warnings)?;
             let tokens = token_count(mel.frames);
             if tokens > 0 {
-                inputs.push(EncoderInput::Mel(mel));
+                inputs.push(EncoderInput::Sounds(vec![mel]));
                 heard = Some(FilmSound {
                     input: inputs.len() - 1,
                     tokens,
@@ -207,26 +210,11 @@ impl QwenOmni {
         warnings: &mut Vec<String>,
     ) -> Result<Mel, EngineError> {
         let p = &self.preprocess;
-        if !(1..=MAX_RATE_HZ).contains(&sound.rate_hz) {
-            let rate = sound.rate_hz;
-            return Err(EngineError::Request(format!(
-                "a sound of {rate} samples a second is not usable"
-            )));
-        }
         let limit_secs = settings
             .audio_max_secs
             .map_or(p.chunk_length as usize, |secs| secs.ceil() as usize);
-        let rate = sound.rate_hz as usize;
-        let duration_secs = sound.samples.len() as f64 / rate as f64;
-        if duration_secs > limit_secs as f64 {
-            warnings.push(format!(
-                "Only the first {limit_secs} seconds of a sound of {duration_secs:.0} seconds were heard."
-            ));
-        }
-        // A second beyond the cut, so that the cut itself makes no edge.
-        let heard = &sound.samples[..sound.samples.len().min((limit_secs + 1) * rate)];
         let mel = log_mel(
-            &resample(heard, sound.rate_hz, p.sampling_rate),
+            &heard(sound, p.sampling_rate, Some(limit_secs), warnings)?,
             &MelShape {
                 bins: p.feature_size,
                 fft: p.n_fft,
@@ -252,7 +240,7 @@ impl QwenOmni {
     ) -> Result<Piece, EngineError> {
         let mel = self.mel(sound, settings, warnings)?;
         let tokens = token_count(mel.frames);
-        inputs.push(EncoderInput::Mel(mel));
+        inputs.push(EncoderInput::Sounds(vec![mel]));
         Ok(Piece::Audio {
             item,
             input: inputs.len() - 1,

@@ -2,10 +2,10 @@
 //! JPEG and AAC decoders differ by a level or two, so numbers are looser here; ids are not.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::inspect::resample;
+use engine::inspect::{InspectSource, Rgb, frame_indices, resample};
 use engine::{Item, MediaItem, TraceOptions, TraceRequest};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -22,14 +22,14 @@ impl Reference {
         let meta: Value = serde_json::from_slice(&read("json")).expect("json");
         let bytes = read("safetensors");
         let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
-        let messages = meta["messages"].as_array().expect("messages");
-        if messages.len() != 1 {
+        let messages = super::messages(&meta);
+        let [(role, parts)] = &messages[..] else {
             return Vec::new();
-        }
-        let parts = messages[0]["content"].as_array().expect("content");
+        };
+        assert_eq!(role, "user");
         let items: Vec<Item> = parts.iter().map(|part| item(part, root)).collect();
         let sounds: Vec<Vec<f32>> = items.iter().filter_map(sound).collect();
-        let max_new_tokens = meta["max_new_tokens"].as_u64().expect("max_new_tokens") as u32;
+        let max_new_tokens = super::max_new_tokens(&meta);
         let request = TraceRequest {
             prompt: String::new(),
             items,
@@ -74,7 +74,9 @@ impl Reference {
             ("attmean_lastquery", &scores.attmean),
             ("attraw_lastquery", &scores.attraw),
         ] {
-            let theirs = floats(&tensors, name).expect("recorded");
+            let Some(theirs) = floats(&tensors, name) else {
+                continue;
+            };
             rows.close_to(
                 &format!("files: {name}"),
                 &theirs[..both],
@@ -86,6 +88,40 @@ impl Reference {
         }
         rows.rows
     }
+}
+
+/// Where the media files of recorded cases are, if not beside them.
+pub fn media_root() -> Option<PathBuf> {
+    std::env::var_os("OMNITRACE_REFERENCE_MEDIA").map(PathBuf::from)
+}
+
+/// A sound as the reference loaded it: beside the media file, at 16 kHz.
+pub fn loaded_sound(file: &str) -> Option<(Vec<f32>, u32)> {
+    let path = media_root()?.join(file);
+    let stem = path.file_stem()?.to_str()?;
+    let bytes = std::fs::read(path.with_file_name(format!("{stem}_16k_librosa.wav"))).ok()?;
+    let sound = media::decode_sound(&bytes, &media::Limits::default()).expect("a WAV file");
+    Some((sound.samples, sound.rate_hz))
+}
+
+/// A film from its file, where no frames are recorded.
+pub fn film(model: &engine::Model, file: &str) -> Option<InspectSource> {
+    let bytes = std::fs::read(media_root()?.join(file)).ok()?;
+    let film = media::Film::open(&bytes, &media::Limits::default()).expect("a film");
+    let info = film.info();
+    let indices = frame_indices(model, info.frame_count, info.fps);
+    let rgb = |picture: media::Picture| Rgb {
+        width_px: picture.width as usize,
+        height_px: picture.height as usize,
+        data: picture.rgb,
+    };
+    let frames = film.frames(&indices).expect("frames");
+    let sound = film.sound().expect("a sound");
+    Some(InspectSource::Film(
+        frames.into_iter().map(rgb).collect(),
+        sound.map(|sound| (sound.samples, sound.rate_hz)),
+        info.duration_secs,
+    ))
 }
 
 fn item(part: &Value, root: &Path) -> Item {

@@ -78,7 +78,7 @@ impl Reference {
         let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
         let (system, sources) = self.sources(&meta, &tensors);
         let decoding = Decoding {
-            max_new_tokens: meta["max_new_tokens"].as_u64().expect("max_new_tokens") as u32,
+            max_new_tokens: max_new_tokens(&meta),
             no_repeat_ngram: 3,
             ..Decoding::default()
         };
@@ -96,27 +96,43 @@ impl Reference {
         meta: &Value,
         tensors: &SafeTensors<'_>,
     ) -> (Option<String>, Vec<InspectSource>) {
-        let (mut system, mut sources, mut sounds) = (None, Vec::new(), 0);
-        for message in meta["messages"].as_array().expect("messages") {
-            for part in message["content"].as_array().expect("content") {
+        let (mut system, mut sources, mut recorded) = (None, Vec::new(), 0);
+        for (index, (role, parts)) in messages(meta).into_iter().enumerate() {
+            if role == "system" {
+                system = parts[0]["text"].as_str().map(str::to_owned);
+                continue;
+            }
+            if index > 0 && !sources.is_empty() {
+                sources.push(InspectSource::Turn(role == "assistant"));
+            }
+            for part in &parts {
                 let text = |key: &str| part[key].as_str().expect("a string").to_owned();
-                if message["role"] == "system" {
-                    system = Some(text("text"));
-                    continue;
-                }
                 let mut sound = || {
-                    let samples = floats(tensors, &format!("audio_16k_{sounds}"))?;
-                    sounds += 1;
-                    Some((samples, 16_000))
+                    made_sound(part).or_else(|| {
+                        let samples = floats(tensors, &format!("audio_16k_{recorded}"))?;
+                        recorded += 1;
+                        Some((samples, 16_000))
+                    })
                 };
                 sources.push(match part["type"].as_str().expect("type") {
                     "text" => InspectSource::Text(text("text")),
                     "image" => InspectSource::Image(self.decoded(&text("image"))),
                     "audio" => {
-                        let (samples, rate) = sound().expect("a recorded sound");
+                        let found = sound().or_else(|| files::loaded_sound(&text("audio")));
+                        let (samples, rate) = found.expect("a recorded sound");
                         InspectSource::Audio(samples, rate)
                     }
-                    "video" => InspectSource::Film(self.frames(), sound()),
+                    "video" => {
+                        let frames = self.frames();
+                        if frames.is_empty() {
+                            let film = files::film(&self.model, &text("video"));
+                            film.expect("frames, or the film itself")
+                        } else {
+                            let secs = meta["film_secs"].as_f64();
+                            let secs = secs.unwrap_or(frames.len() as f64 / 2.0);
+                            InspectSource::Film(frames, sound(), secs)
+                        }
+                    }
                     other => panic!("unknown part {other}"),
                 });
             }
@@ -131,12 +147,14 @@ impl Reference {
             .expect("a name")
             .to_str()
             .expect("UTF-8");
-        read_png(
-            &self
-                .dir
-                .join("recorded/decoded")
-                .join(format!("{stem}.png")),
-        )
+        let folder = self.dir.join("recorded/decoded");
+        let here = folder.join(format!("{stem}.png"));
+        if here.exists() {
+            return read_png(&here);
+        }
+        // A folder of media that several references share.
+        let root = files::media_root().expect("the picture as it was decoded");
+        read_png(&root.join(file).with_file_name(format!("{stem}_pillow.png")))
     }
 
     /// The film's sampled frames, in order.
@@ -149,8 +167,10 @@ impl Reference {
 
     /// `frameNN_srcMMM.png`, sorted.
     pub fn frame_files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(self.dir.join("recorded/decoded"))
-            .expect("decoded/ is there")
+        let Ok(folder) = std::fs::read_dir(self.dir.join("recorded/decoded")) else {
+            return Vec::new();
+        };
+        let mut files: Vec<PathBuf> = folder
             .map(|entry| entry.expect("readable").path())
             .filter(|path| {
                 path.file_name()
@@ -185,8 +205,42 @@ pub fn floats(tensors: &SafeTensors<'_>, name: &str) -> Option<Vec<f32>> {
     )
 }
 
+/// Role and parts of every message of a case. A recording without messages is one of the user.
+fn messages(meta: &Value) -> Vec<(String, Vec<Value>)> {
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    match meta["messages"].as_array() {
+        Some(messages) => messages
+            .iter()
+            .map(|message| {
+                let role = message["role"].as_str().expect("a role");
+                (role.to_owned(), list(&message["content"]))
+            })
+            .collect(),
+        None => vec![("user".to_owned(), list(&meta["content"]))],
+    }
+}
+
+/// A sound that `fixtures/minicpm/make.py` makes from whole numbers, at 16 kHz.
+fn made_sound(part: &Value) -> Option<(Vec<f32>, u32)> {
+    let (count, seed) = (part["samples"].as_i64()?, part["seed"].as_i64()?);
+    let sample = |i: i64| {
+        let loud = [8, 1, 3][(i / 4000 % 3) as usize];
+        ((i * (37 * seed + 11) % 997 - 498) * loud) as f32 / 16_384.0
+    };
+    Some(((0..count).map(sample).collect(), 16_000))
+}
+
+fn max_new_tokens(meta: &Value) -> u32 {
+    let bound = meta["max_new_tokens"].as_u64().or(meta["max_new"].as_u64());
+    bound.expect("a bound on the answer") as u32
+}
+
 fn integers(tensors: &SafeTensors<'_>, name: &str) -> Option<Vec<i64>> {
     let view = tensors.tensor(name).ok()?;
+    if view.dtype() == Dtype::I32 {
+        let whole = |b: &[u8]| i64::from(i32::from_le_bytes(b.try_into().expect("4 bytes")));
+        return Some(view.data().chunks_exact(4).map(whole).collect());
+    }
     assert_eq!(view.dtype(), Dtype::I64, "{name}");
     let whole = |b: &[u8]| i64::from_le_bytes(b.try_into().expect("8 bytes"));
     Some(view.data().chunks_exact(8).map(whole).collect())
@@ -225,6 +279,7 @@ impl Comparison<'_> {
                 true,
             );
         }
+        self.batch_of_mels(ours);
         self.patches(ours);
         let hidden = ours.inputs_embeds.len() / ours.input_ids.len().max(1);
         let images = self.tensors.tensor("image_embeds").is_ok();
@@ -252,6 +307,14 @@ impl Comparison<'_> {
                 false,
             );
         }
+        self.close(
+            "embeddings of slices",
+            "vision_embeds",
+            &pictures,
+            hidden,
+            1e-3,
+            false,
+        );
         if films {
             self.close(
                 "film embeddings",
@@ -296,14 +359,9 @@ impl Comparison<'_> {
             1e-3,
             false,
         );
-        self.close(
-            "attraw",
-            "attraw_lastquery",
-            &ours.scores.attraw,
-            prompt,
-            1e-3,
-            false,
-        );
+        let attraw = self.attraw(ours);
+        let own = &ours.scores.attraw[..attraw.len().min(ours.scores.attraw.len())];
+        self.close_to("attraw", &attraw, own, prompt, 1e-3, false);
         let attgrads: Vec<f32> = (0..ours.scores.steps)
             .map_while(|step| floats(self.tensors, &format!("attgrads.{step:03}")))
             .flat_map(|row| row[..prompt].to_vec())
@@ -311,14 +369,62 @@ impl Comparison<'_> {
         let own = &ours.scores.attgrads[..attgrads.len()];
         self.close_to("attgrads", &attgrads, own, prompt, 1e-3, false);
         let reference = |name: &str| floats(self.tensors, name).unwrap_or_default();
-        let (attmean, attraw) = (
-            reference("attmean_lastquery"),
-            reference("attraw_lastquery"),
-        );
+        let attmean = reference("attmean_lastquery");
         self.winners("attmean", ours, &ours.scores.attmean, &attmean);
         self.winners("attraw", ours, &ours.scores.attraw, &attraw);
         self.winners("attgrads", ours, own, &attgrads);
         self.rows
+    }
+
+    /// Recorded by itself, or as the last layer of every layer's last row.
+    fn attraw(&self, ours: &Inspection) -> Vec<f32> {
+        if let Some(recorded) = floats(self.tensors, "attraw_lastquery") {
+            return recorded;
+        }
+        let last_layer = |step: usize| {
+            let name = format!("attn_last_row.{step:03}");
+            let keys = *self.tensors.tensor(&name).ok()?.shape().last()?;
+            let rows = floats(self.tensors, &name)?;
+            let row = rows[rows.len() - keys..].to_vec();
+            Some(row[..ours.scores.prompt].to_vec())
+        };
+        (0..ours.scores.steps)
+            .map_while(last_layer)
+            .flatten()
+            .collect()
+    }
+
+    /// Spectra that were recorded as one batch, padded to the longest.
+    fn batch_of_mels(&mut self, ours: &Inspection) {
+        let frames: Vec<i64> = ours.mels.iter().map(|mel| mel.frames as i64).collect();
+        self.identical("mel frames", "mel_frames", &frames);
+        let Ok(view) = self.tensors.tensor("mel") else {
+            return;
+        };
+        let [_, bins, longest] = view.shape()[..] else {
+            panic!("mel is a batch");
+        };
+        let batch = floats(self.tensors, "mel").expect("f32");
+        for (index, (mel, theirs)) in ours
+            .mels
+            .iter()
+            .zip(batch.chunks(bins * longest))
+            .enumerate()
+        {
+            let lines = theirs.chunks(longest);
+            let theirs: Vec<f32> = lines
+                .flat_map(|line| &line[..mel.frames])
+                .copied()
+                .collect();
+            let quantity = format!("mel {index}");
+            // A film's own sound is decoded by another decoder.
+            let bound = if files::media_root().is_some() {
+                1e-3
+            } else {
+                1e-4
+            };
+            self.close_to(&quantity, &theirs, &mel.values, usize::MAX, bound, true);
+        }
     }
 
     /// Patches against what was recorded of them: some rows, and every row's sum. One level is 1 / (255 std).
@@ -352,6 +458,24 @@ impl Comparison<'_> {
                 four,
                 usize::MAX,
                 level,
+                true,
+            );
+        }
+        for (index, patches) in ours.patches.iter().enumerate() {
+            let four = &patches.values[..(4 * width).min(patches.values.len())];
+            let name = format!("pixel_values.{index:02}.first4patches");
+            let quantity = format!("slice {index}, first 4");
+            self.close(&quantity, &name, four, usize::MAX, level, true);
+            let rows = patches.values.chunks_exact(width);
+            let sums: Vec<f32> = rows.map(|row| row.iter().sum()).collect();
+            let name = format!("pixel_values.{index:02}.patchsum");
+            let bound = level * width as f64 / 100.0;
+            self.close(
+                &format!("slice {index}, sums"),
+                &name,
+                &sums,
+                usize::MAX,
+                bound,
                 true,
             );
         }
