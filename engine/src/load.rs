@@ -30,6 +30,18 @@ impl From<&str> for ModelFiles {
     }
 }
 
+/// Where models run: the first GPU of a build with `cuda`, else the CPU.
+pub fn default_device() -> Result<candle_core::Device, EngineError> {
+    #[cfg(feature = "cuda")]
+    {
+        Ok(candle_core::Device::new_cuda(0)?)
+    }
+    #[cfg(not(feature = "cuda"))]
+    {
+        Ok(candle_core::Device::Cpu)
+    }
+}
+
 impl ModelFiles {
     /// A path that names `file` in messages.
     pub(crate) fn path_of(&self, file: &str) -> PathBuf {

@@ -5,7 +5,7 @@ use attribution::record::AudioUnits;
 use engine::{Item, TraceRequest, Transcriber};
 
 use crate::error::ServerError;
-use crate::models::{ModelError, ModelSpec, device, spec};
+use crate::models::{ModelError, ModelSpec, spec};
 
 /// The recognition model, loaded when it is first needed.
 pub struct Ears {
@@ -44,7 +44,10 @@ impl Ears {
                         reason: error.to_string(),
                     };
                     let files = spec.files()?;
-                    empty.insert(Transcriber::load(&files, &spec.name, &device()?).map_err(failed)?)
+                    empty.insert(
+                        Transcriber::load(&files, &spec.name, &engine::default_device()?)
+                            .map_err(failed)?,
+                    )
                 }
             };
             if let Some(heard) = transcriber.transcribe(file, &request.options.limits)? {

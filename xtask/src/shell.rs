@@ -72,6 +72,12 @@ impl Cargo {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub fn env(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
     /// Runs it.
     pub fn run(mut self) -> Result<()> {
         run(&mut self.command, self.what)

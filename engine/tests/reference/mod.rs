@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use attribution::record::Decoding;
 use engine::inspect::{InspectSource, Inspection, Rgb, inspect};
-use engine::{Device, Model, ModelFiles};
+use engine::{Model, ModelFiles, default_device};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -38,7 +38,8 @@ impl Reference {
     /// Loads `dir/checkpoint`.
     pub fn open(dir: &Path) -> Self {
         let files = ModelFiles::Dir(dir.join("checkpoint"));
-        let model = Model::load(&files, "reference", &Device::Cpu).expect("the checkpoint loads");
+        let model = Model::load(&files, "reference", &default_device().expect("a device"))
+            .expect("the checkpoint loads");
         Self {
             dir: dir.to_owned(),
             model,

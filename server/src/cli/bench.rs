@@ -10,7 +10,7 @@ use engine::bench::{
     BenchModel, BenchShape, DecodeSettings, MemoryPoint, fitted_slope, measure_long_sound,
     write_checkpoint,
 };
-use engine::{Device, Precision};
+use engine::{Precision, default_device};
 use serde_json::{Value, json};
 
 /// `omnitrace bench`.
@@ -161,7 +161,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 impl Models {
     /// Hands over one model after the other; only one is held at a time.
     fn each(&self, mut measure: impl FnMut(&BenchModel) -> Result<()>) -> Result<()> {
-        let device = device()?;
+        let device = default_device()?;
         if let Some(dir) = &self.model {
             return measure(&BenchModel::from_dir(dir.clone(), self.dtype, &device)?);
         }
@@ -169,17 +169,6 @@ impl Models {
             measure(&BenchModel::random(shape.into(), self.dtype, &device)?)?;
         }
         Ok(())
-    }
-}
-
-fn device() -> Result<Device> {
-    #[cfg(feature = "cuda")]
-    {
-        Ok(Device::new_cuda(0)?)
-    }
-    #[cfg(not(feature = "cuda"))]
-    {
-        Ok(Device::Cpu)
     }
 }
 

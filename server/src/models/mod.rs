@@ -6,5 +6,4 @@ mod pool;
 mod spec;
 
 pub use pool::{ModelPool, ModelStates};
-pub(crate) use spec::device;
 pub use spec::{LoadedModel, ModelError, ModelSpec, TINY, TINY_MODEL, spec, specs};

@@ -8,7 +8,7 @@ use engine::Precision;
 
 use super::LoadedModel;
 use super::memory::shown;
-use super::spec::{ModelError, ModelSpec, device, spec};
+use super::spec::{ModelError, ModelSpec, spec};
 use crate::error::ServerError;
 
 /// Every model of a process; owned by the thread that owns the device.
@@ -143,7 +143,9 @@ impl ModelPool {
         let engine = |error: engine::EngineError| failed(error.to_string());
         let precision = match asked {
             Some(precision) => precision,
-            None => files.usual_precision(&device()?).map_err(engine)?,
+            None => files
+                .usual_precision(&engine::default_device()?)
+                .map_err(engine)?,
         };
         let bytes = files.weight_bytes(precision).map_err(engine)?;
         if bytes > self.budget_bytes {

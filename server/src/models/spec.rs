@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::{Device, Model, ModelFiles, Precision};
+use engine::{Model, ModelFiles, Precision, default_device};
 use hub::{ModelId, Place, Wanted};
 use serde_json::Value;
 
@@ -172,8 +172,8 @@ impl ModelSpec {
             name: self.name.clone(),
             reason: error.to_string(),
         };
-        let mut model =
-            Model::load_as(files, &self.name, &device()?, Some(precision)).map_err(failed)?;
+        let mut model = Model::load_as(files, &self.name, &default_device()?, Some(precision))
+            .map_err(failed)?;
         model.hash = weights_hash(files)?;
         Ok(LoadedModel {
             model,
@@ -219,16 +219,4 @@ fn weights_hash(files: &ModelFiles) -> Result<String, ServerError> {
         }
     }
     Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Where models run: the CPU, or the first GPU of a build with `cuda`.
-pub(crate) fn device() -> Result<Device, ServerError> {
-    #[cfg(feature = "cuda")]
-    {
-        Device::new_cuda(0).map_err(|error| ServerError::Engine(error.into()))
-    }
-    #[cfg(not(feature = "cuda"))]
-    {
-        Ok(Device::Cpu)
-    }
 }
