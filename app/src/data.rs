@@ -200,7 +200,9 @@ pub enum ModelState {
     /// It is loaded when it is first asked for.
     #[default]
     Unloaded,
-    /// It is being downloaded or loaded.
+    /// Its files are being downloaded; until they are here it cannot be asked for.
+    Fetching,
+    /// It is being loaded.
     Loading,
     /// It is in memory.
     Loaded {

@@ -76,6 +76,12 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         .unwrap_or_else(models::memory::default_bytes);
     let pool = ModelPool::new(specs.clone(), config.dtype, budget);
     let model_states = pool.states();
+    // The default model is fetched and loaded by the device's thread: without it the server is not ready anyway.
+    let remote: Vec<ModelSpec> = (specs.iter().skip(1))
+        .filter(|spec| spec.is_remote())
+        .cloned()
+        .collect();
+    models::fetch_ahead(remote, model_states.clone(), |spec| spec.files().map(drop))?;
     let ears = Ears::new(config.asr_model.as_deref())?;
     let (ready, is_ready) = watch::channel(false);
     let device = spawn_device(Device {

@@ -40,7 +40,7 @@ impl ModelStates {
         found.map(|(_, state)| state.clone()).unwrap_or_default()
     }
 
-    fn set(&self, name: &str, state: ModelState) {
+    pub(super) fn set(&self, name: &str, state: ModelState) {
         let mut states = self.lock();
         match states.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = state,
@@ -186,6 +186,7 @@ mod tests {
     fn state(pool: &ModelPool, name: &str) -> &'static str {
         match pool.states.of(name) {
             ModelState::Unloaded => "unloaded",
+            ModelState::Fetching => "fetching",
             ModelState::Loading => "loading",
             ModelState::Loaded { .. } => "loaded",
             ModelState::Failed => "failed",

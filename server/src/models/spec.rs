@@ -144,6 +144,11 @@ impl ModelSpec {
         }
     }
 
+    /// Whether its files may have to be fetched first.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.place, ModelPlace::Hub(_))
+    }
+
     /// Its files; those of a model on the hub are downloaded where the cache lacks them.
     pub fn files(&self) -> Result<ModelFiles, ServerError> {
         match &self.place {

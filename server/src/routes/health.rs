@@ -18,6 +18,7 @@ pub async fn ready(State(state): State<AppState>) -> Response {
         let lines = state.models.iter().map(|model| {
             let is = match state.model_states.of(&model.name) {
                 ModelState::Unloaded => "loaded on first use".to_owned(),
+                ModelState::Fetching => "being downloaded".to_owned(),
                 ModelState::Loading => "being loaded".to_owned(),
                 ModelState::Loaded { dtype, bytes } => format!("loaded, {dtype}, {bytes} bytes"),
                 ModelState::Failed => "could not be loaded".to_owned(),

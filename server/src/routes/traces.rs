@@ -1,6 +1,6 @@
 //! `/api/traces`: send a question, read its record, follow its events, stop it.
 
-use app::data::RequestView;
+use app::data::{ModelState, RequestView};
 use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -76,6 +76,16 @@ fn choose_model(state: &AppState, options: &Options) -> Result<String, ApiError>
         None => state.models.first(),
         Some(name) => state.models.iter().find(|model| model.name == name),
     };
+    if let Some(model) = found
+        && state.model_states.of(&model.name) == ModelState::Fetching
+    {
+        let message = format!(
+            "The files of {} are still being downloaded. Please try again in some minutes, or choose another model.",
+            model.name
+        );
+        let refused = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message);
+        return Err(refused.retry_after(60));
+    }
     found.map(|model| model.name.clone()).ok_or_else(|| {
         let known: Vec<_> = state
             .models
