@@ -11,6 +11,8 @@ use super::pool::{self, Shares};
 
 /// Below this many products the parts of one query's context are put together by one thread.
 const ALONE: usize = 16_384;
+/// From so many blocks a thread on, a block's heads are one piece.
+const WHOLE_BLOCKS: usize = 8;
 /// Query rows that one thread takes at once.
 const QUERY_ROWS: usize = 128;
 
@@ -65,8 +67,7 @@ impl QueryAttention {
             Shares::new(&mut self.parts),
             Shares::new(&mut self.contexts),
         );
-        pool::run(blocks * kv_heads, |piece| {
-            let (index, kv_head) = (piece / kv_heads, piece % kv_heads);
+        let one = |index: usize, kv_head: usize| {
             let (block, filled) = (&cache.blocks()[index], cache.filled(index));
             let first = index * heads + kv_head * group;
             let at = kv_head * cache.head_size();
@@ -87,7 +88,17 @@ impl QueryAttention {
                 let to = contexts.at(first * dim);
                 kernels::attention_context(scores, group, dim, values, filled, to);
             }
-        });
+        };
+        // The tap reads all heads of a block: where there are blocks enough, one thread computes them all.
+        if blocks >= WHOLE_BLOCKS * pool::threads() {
+            pool::run(blocks, |block| {
+                (0..kv_heads).for_each(|kv_head| one(block, kv_head));
+            });
+        } else {
+            pool::run(blocks * kv_heads, |piece| {
+                one(piece / kv_heads, piece % kv_heads)
+            });
+        }
         self.combine(context);
     }
 

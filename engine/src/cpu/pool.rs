@@ -1,5 +1,6 @@
 //! Threads that wait in a short spin for the next product of a step.
-//! A job is a number of pieces; whoever is free takes the next one, so a slow thread holds nobody up.
+//! A job is a number of pieces. Each thread begins with a stretch of its own, the same one in jobs of the same size, so that
+//! what it wrote is still in its cache; whoever is done helps the others, so that a slow thread holds nobody up.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -14,11 +15,20 @@ const SPINS_BEFORE_YIELD: u32 = 2_000;
 /// Set in `gate` while workers may enter.
 const OPEN: usize = 1 << (usize::BITS - 1);
 
+/// Most kinds of pieces of one job.
+const KINDS: usize = 2;
+
 struct Job {
-    run: unsafe fn(*const (), usize),
+    /// Data, kind, piece.
+    run: unsafe fn(*const (), usize, usize),
     data: *const (),
-    pieces: usize,
+    pieces: [usize; KINDS],
 }
+
+/// The next piece of each kind in one thread's stretch; on a cache line of its own.
+#[repr(align(64))]
+#[derive(Default)]
+struct Cursors([AtomicUsize; KINDS]);
 
 struct Shared {
     job: UnsafeCell<Job>,
@@ -26,8 +36,8 @@ struct Shared {
     epoch: AtomicUsize,
     /// `OPEN`, and how many workers are inside the job.
     gate: AtomicUsize,
-    /// The next piece.
-    cursor: AtomicUsize,
+    /// By thread, the caller's first.
+    cursors: Vec<Cursors>,
     panicked: AtomicBool,
     asleep: Vec<AtomicBool>,
 }
@@ -54,13 +64,13 @@ fn pool() -> &'static Pool {
         let wanted = candle_core::utils::get_num_threads().saturating_sub(1);
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             job: UnsafeCell::new(Job {
-                run: |_, _| {},
+                run: |_, _, _| {},
                 data: std::ptr::null(),
-                pieces: 0,
+                pieces: [0; KINDS],
             }),
             epoch: AtomicUsize::new(0),
             gate: AtomicUsize::new(0),
-            cursor: AtomicUsize::new(0),
+            cursors: (0..=wanted).map(|_| Cursors::default()).collect(),
             panicked: AtomicBool::new(false),
             asleep: (0..wanted).map(|_| AtomicBool::new(false)).collect(),
         }));
@@ -112,21 +122,33 @@ fn work(shared: &Shared, index: usize) {
         if entered.is_ok() {
             // SAFETY: inside the gate; the caller waits until everybody has left.
             let job = unsafe { &*shared.job.get() };
-            take_pieces(shared, job);
+            take_pieces(shared, job, index + 1);
             shared.gate.fetch_sub(1, Ordering::Release);
         }
     }
 }
 
-fn take_pieces(shared: &Shared, job: &Job) {
+/// The pieces of one kind with which thread `thread` begins.
+fn stretch(thread: usize, threads: usize, pieces: usize) -> std::ops::Range<usize> {
+    pieces * thread / threads..pieces * (thread + 1) / threads
+}
+
+/// Thread `own` takes the pieces of its stretch, then what is left of the others'.
+fn take_pieces(shared: &Shared, job: &Job, own: usize) {
+    let threads = shared.cursors.len();
     let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        loop {
-            let piece = shared.cursor.fetch_add(1, Ordering::Relaxed);
-            if piece >= job.pieces {
-                break;
+        for turn in 0..threads {
+            let thread = (own + turn) % threads;
+            for (kind, cursor) in shared.cursors[thread].0.iter().enumerate() {
+                let end = stretch(thread, threads, job.pieces[kind]).end;
+                while cursor.load(Ordering::Relaxed) < end {
+                    let piece = cursor.fetch_add(1, Ordering::Relaxed);
+                    if piece < end {
+                        // SAFETY: `data` is the closure that `run` was made for, alive while the caller waits.
+                        unsafe { (job.run)(job.data, kind, piece) };
+                    }
+                }
             }
-            // SAFETY: `data` is the closure that `run` was made for, alive while the caller waits.
-            unsafe { (job.run)(job.data, piece) };
         }
     }));
     if taken.is_err() {
@@ -137,17 +159,24 @@ fn take_pieces(shared: &Shared, job: &Job) {
 /// Runs `f(0)` to `f(pieces - 1)`, each once, on any thread; returns when all are done.
 /// What `f` computes must not depend on which thread runs it.
 pub(crate) fn run<F: Fn(usize) + Sync>(pieces: usize, f: F) {
+    run_kinds([pieces, 0], |_, piece| f(piece));
+}
+
+/// Runs `f(kind, piece)` for each piece of each kind; otherwise as [`run`].
+pub(crate) fn run_kinds<F: Fn(usize, usize) + Sync>(pieces: [usize; KINDS], f: F) {
     let pool = pool();
     // Another thread's job, or a job within a job: alone then.
     let busy = pool.busy.try_lock();
-    if pieces < 2 || pool.workers.is_empty() || busy.is_err() {
+    if pieces.iter().sum::<usize>() < 2 || pool.workers.is_empty() || busy.is_err() {
         drop(busy);
-        (0..pieces).for_each(f);
+        for (kind, &pieces) in pieces.iter().enumerate() {
+            (0..pieces).for_each(|piece| f(kind, piece));
+        }
         return;
     }
-    unsafe fn call<F: Fn(usize)>(data: *const (), piece: usize) {
-        // SAFETY: `run` below pairs this with a pointer to an `F`.
-        unsafe { (*data.cast::<F>())(piece) }
+    unsafe fn call<F: Fn(usize, usize)>(data: *const (), kind: usize, piece: usize) {
+        // SAFETY: the job below pairs this with a pointer to an `F`.
+        unsafe { (*data.cast::<F>())(kind, piece) }
     }
     let shared = pool.shared;
     // SAFETY: the gate is shut and empty (the end of this function), and the lock is held.
@@ -159,7 +188,12 @@ pub(crate) fn run<F: Fn(usize) + Sync>(pieces: usize, f: F) {
         };
         &*shared.job.get()
     };
-    shared.cursor.store(0, Ordering::Relaxed);
+    let threads = shared.cursors.len();
+    for (thread, cursors) in shared.cursors.iter().enumerate() {
+        for (cursor, pieces) in cursors.0.iter().zip(pieces) {
+            cursor.store(stretch(thread, threads, pieces).start, Ordering::Relaxed);
+        }
+    }
     shared.gate.store(OPEN, Ordering::Release);
     shared.epoch.fetch_add(1, Ordering::SeqCst);
     for (asleep, worker) in shared.asleep.iter().zip(&pool.workers) {
@@ -167,7 +201,7 @@ pub(crate) fn run<F: Fn(usize) + Sync>(pieces: usize, f: F) {
             worker.unpark();
         }
     }
-    take_pieces(shared, job);
+    take_pieces(shared, job, 0);
     shared.gate.fetch_and(!OPEN, Ordering::AcqRel);
     let mut spins = 0;
     while shared.gate.load(Ordering::Acquire) != 0 {
@@ -232,5 +266,20 @@ mod tests {
             }
         });
         assert!(threads() >= 1);
+    }
+
+    #[test]
+    fn kinds_are_told_apart_and_stretches_cover_every_piece() {
+        for pieces in [[0, 0], [1, 0], [0, 5], [3, 40]] {
+            let counts = pieces.map(|n| (0..n).map(|_| AtomicUsize::new(0)).collect::<Vec<_>>());
+            run_kinds(pieces, |kind, piece| {
+                counts[kind][piece].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(counts.iter().flatten().all(|n| n.load(Ordering::Relaxed) == 1));
+        }
+        for threads in 1..7 {
+            let covered: Vec<usize> = (0..threads).flat_map(|t| stretch(t, threads, 11)).collect();
+            assert_eq!(covered, (0..11).collect::<Vec<_>>());
+        }
     }
 }

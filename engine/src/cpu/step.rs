@@ -51,8 +51,8 @@ impl CpuDecoder {
             let out = Shares::new(&mut b.after_attention);
             let (sums, lasts) = (Shares::new(attmean), Shares::new(attraw));
             let is_last = index + 1 == s.layers;
-            pool::run(rows.pieces + tapped, |piece| {
-                if piece < rows.pieces {
+            pool::run_kinds([rows.pieces, tapped], |kind, piece| {
+                if kind == 0 {
                     let (_, first, count) = rows.at(piece);
                     // SAFETY: pieces cover disjoint rows.
                     let out = unsafe { std::slice::from_raw_parts_mut(out.at(first), count) };
@@ -60,8 +60,7 @@ impl CpuDecoder {
                         .output
                         .rows_dot(first, &b.context, Some(&b.hidden), out);
                 } else {
-                    let block = piece - rows.pieces;
-                    let at = block * BLOCK;
+                    let at = piece * BLOCK;
                     // SAFETY: each piece has a block of positions of its own.
                     unsafe {
                         let count = BLOCK.min(prompt - at);
@@ -70,7 +69,7 @@ impl CpuDecoder {
                         } else {
                             std::ptr::null_mut()
                         };
-                        attention.tap(block, count, share, sums.at(at), last);
+                        attention.tap(piece, count, share, sums.at(at), last);
                     }
                 }
             });
