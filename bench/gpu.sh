@@ -20,6 +20,6 @@ echo "== time to first token, traced"
 "$OMNITRACE" bench prefill --shape 7b --tokens 1024 --tokens 8192 --tokens 32768
 
 echo "== against transformers, same checkpoint: untraced, and eager with attentions"
-[ -f "$CHECKPOINT/config.json" ] || "$OMNITRACE" bench checkpoint --shape 7b --out "$CHECKPOINT"
+[ -f "$CHECKPOINT/config.json" ] || "$OMNITRACE" bench checkpoint --shape 7b --dtype bf16 --out "$CHECKPOINT"
 "$PYTHON" bench/compare.py --omnitrace "$OMNITRACE" --checkpoint "$CHECKPOINT" --device cuda --prompts 1024 8192 \
     --answer 64 --only plain attentions attgrads

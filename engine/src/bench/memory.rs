@@ -10,7 +10,9 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{BenchShape, failed, random};
-use crate::{EngineError, Item, MediaItem, Model, ModelFiles, TraceOptions, TraceRequest};
+use crate::{
+    EngineError, Item, MediaItem, Model, ModelFiles, Precision, TraceOptions, TraceRequest,
+};
 
 /// Sound behind one token, in samples at 16 kHz: 40 ms.
 const SAMPLES_PER_TOKEN: usize = 640;
@@ -101,7 +103,8 @@ fn tiny_model() -> Result<Model, EngineError> {
         files.insert(name.to_owned(), content.to_string().into_bytes().leak());
     }
     let mut weights = Vec::new();
-    random::write_weights(shape, &mut weights).map_err(|error| failed(&error.to_string()))?;
+    random::write_weights(shape, Precision::F32, &mut weights)
+        .map_err(|error| failed(&error.to_string()))?;
     files.insert("model.safetensors".to_owned(), weights.leak());
     Model::load(&ModelFiles::Bytes(files), "random", &Device::Cpu)
 }

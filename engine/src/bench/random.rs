@@ -8,11 +8,12 @@ use std::path::Path;
 use candle_core::{DType, Device, Result as TensorResult, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use half::{bf16, f16};
 use serde_json::{Value, json};
 
 use super::BenchShape;
-use crate::EngineError;
 use crate::cpu::pool::{self, Shares};
+use crate::{EngineError, Precision};
 
 /// Half the width of the interval that weights are drawn from: a standard deviation of 0.02.
 const HALF_WIDTH: f32 = 0.034_64;
@@ -87,8 +88,12 @@ impl SimpleBackend for Random {
     }
 }
 
-/// Writes a checkpoint of random weights in f32 that this engine and transformers load alike.
-pub fn write_checkpoint(shape: BenchShape, dir: &Path) -> Result<(), EngineError> {
+/// Writes a checkpoint of random weights that this engine and transformers load alike.
+pub fn write_checkpoint(
+    shape: BenchShape,
+    precision: Precision,
+    dir: &Path,
+) -> Result<(), EngineError> {
     let file = |name: &str, content: &[u8]| {
         std::fs::write(dir.join(name), content).map_err(|error| failure(dir, name, &error))
     };
@@ -99,7 +104,7 @@ pub fn write_checkpoint(shape: BenchShape, dir: &Path) -> Result<(), EngineError
     let path = dir.join("model.safetensors");
     let written = std::fs::File::create(&path).and_then(|file| {
         let mut out = std::io::BufWriter::new(file);
-        write_weights(shape, &mut out)?;
+        write_weights(shape, precision, &mut out)?;
         out.flush()
     });
     written.map_err(|error| failure(dir, "model.safetensors", &error))
@@ -128,16 +133,25 @@ pub(super) fn files(shape: BenchShape) -> Vec<(&'static str, Value)> {
 }
 
 /// `model.safetensors`: a header, then every tensor in its order.
-pub(super) fn write_weights(shape: BenchShape, out: &mut impl Write) -> std::io::Result<()> {
+pub(super) fn write_weights(
+    shape: BenchShape,
+    precision: Precision,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     let tensors = shape.tensors();
+    let (dtype, size) = match precision {
+        Precision::F32 => ("F32", 4),
+        Precision::Bf16 => ("BF16", 2),
+        Precision::F16 => ("F16", 2),
+    };
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
     let mut at = 0;
     for (name, dims) in &tensors {
-        let bytes = dims.iter().product::<usize>() * 4;
+        let bytes = dims.iter().product::<usize>() * size;
         header.insert(
             name.clone(),
-            json!({ "dtype": "F32", "shape": dims, "data_offsets": [at, at + bytes] }),
+            json!({ "dtype": dtype, "shape": dims, "data_offsets": [at, at + bytes] }),
         );
         at += bytes;
     }
@@ -146,11 +160,13 @@ pub(super) fn write_weights(shape: BenchShape, out: &mut impl Write) -> std::io:
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(&header)?;
     for (name, dims) in &tensors {
-        let bytes: Vec<u8> = values(name, dims.iter().product())
-            .into_iter()
-            .flat_map(f32::to_le_bytes)
-            .collect();
-        out.write_all(&bytes)?;
+        for value in values(name, dims.iter().product()) {
+            match precision {
+                Precision::F32 => out.write_all(&value.to_le_bytes())?,
+                Precision::Bf16 => out.write_all(&bf16::from_f32(value).to_le_bytes())?,
+                Precision::F16 => out.write_all(&f16::from_f32(value).to_le_bytes())?,
+            }
+        }
     }
     Ok(())
 }

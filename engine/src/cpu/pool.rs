@@ -275,7 +275,12 @@ mod tests {
             run_kinds(pieces, |kind, piece| {
                 counts[kind][piece].fetch_add(1, Ordering::Relaxed);
             });
-            assert!(counts.iter().flatten().all(|n| n.load(Ordering::Relaxed) == 1));
+            assert!(
+                counts
+                    .iter()
+                    .flatten()
+                    .all(|n| n.load(Ordering::Relaxed) == 1)
+            );
         }
         for threads in 1..7 {
             let covered: Vec<usize> = (0..threads).flat_map(|t| stretch(t, threads, 11)).collect();

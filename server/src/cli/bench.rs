@@ -69,6 +69,9 @@ enum What {
     Checkpoint {
         #[arg(long)]
         shape: Shape,
+        /// In which its weights are stored.
+        #[arg(long, value_name = "NAME", default_value = "f32")]
+        dtype: Precision,
         /// Made where it is missing.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
@@ -150,8 +153,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             println!("{}", serde_json::to_string(&point)?);
             Ok(())
         }
-        What::Checkpoint { shape, out } => {
-            write_checkpoint((*shape).into(), out)?;
+        What::Checkpoint { shape, dtype, out } => {
+            write_checkpoint((*shape).into(), *dtype, out)?;
             println!("{}", out.display());
             Ok(())
         }
