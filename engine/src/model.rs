@@ -8,6 +8,7 @@ use attribution::record::{Grid, Rect, Settings, SourceItem, SourceRole, Turn};
 use attribution::time::TimeBins;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use media::Transparency;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -101,6 +102,11 @@ impl Model {
 
 /// What a model family brings.
 pub(crate) trait Family: std::fmt::Debug + Send + Sync {
+    /// What the model sees of a transparent picture.
+    fn transparency(&self) -> Transparency {
+        Transparency::OnWhite
+    }
+
     /// Which frames of a film of `frames` at `fps` the model sees; empty where it cannot see the film.
     fn frame_indices(&self, frames: usize, fps: f64, settings: &Settings) -> Vec<usize>;
 

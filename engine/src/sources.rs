@@ -81,7 +81,11 @@ impl<'a> SourceDecoder<'a> {
     }
 
     fn image(&self, file: &MediaItem) -> Result<DecodedSource, media::MediaError> {
-        let picture = media::decode_image(&file.bytes, &self.options.limits)?;
+        let picture = media::decode_image_as(
+            &file.bytes,
+            &self.options.limits,
+            self.family.transparency(),
+        )?;
         let item = SourceItem::Image {
             media: file.hash.clone(),
             name: file.name.clone(),

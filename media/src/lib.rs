@@ -18,7 +18,7 @@ mod wav;
 pub use error::MediaError;
 pub use film::{Film, FilmInfo};
 pub use limits::Limits;
-pub use picture::{Picture, decode_image, image_size};
+pub use picture::{Picture, Transparency, decode_image, decode_image_as, image_size};
 pub use sniff::{Family, Kind, sniff};
 pub use sound::{Sound, decode_sound};
 

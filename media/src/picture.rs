@@ -23,6 +23,24 @@ pub struct Picture {
 /// As the reference pipeline does: an EXIF orientation is **not** applied (show such a picture with
 /// `image-orientation: none`), transparency is laid on white, grey becomes three equal channels, 16-bit samples become 8-bit.
 pub fn decode_image(bytes: &[u8], limits: &Limits) -> Result<Picture, MediaError> {
+    decode_image_as(bytes, limits, Transparency::OnWhite)
+}
+
+/// What becomes of transparency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transparency {
+    /// White shines through.
+    OnWhite,
+    /// Every pixel is shown in its own colour, however transparent: what Pillow's `convert("RGB")` does.
+    Dropped,
+}
+
+/// [`decode_image`] with a choice of what becomes of transparency.
+pub fn decode_image_as(
+    bytes: &[u8],
+    limits: &Limits,
+    transparency: Transparency,
+) -> Result<Picture, MediaError> {
     limits.check_bytes(bytes)?;
     let kind = sniff(bytes);
     let format = match kind {
@@ -32,7 +50,7 @@ pub fn decode_image(bytes: &[u8], limits: &Limits) -> Result<Picture, MediaError
         Kind::Gif => ImageFormat::Gif,
         _ => return Err(unsupported(kind)),
     };
-    fence::guard("picture", || decode(bytes, format, limits))
+    fence::guard("picture", || decode(bytes, format, limits, transparency))
 }
 
 /// Width and height in pixels from the header alone, within the same limits.
@@ -82,7 +100,12 @@ fn open<'a>(
     Ok(decoder)
 }
 
-fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture, MediaError> {
+fn decode(
+    bytes: &[u8],
+    format: ImageFormat,
+    limits: &Limits,
+    transparency: Transparency,
+) -> Result<Picture, MediaError> {
     if format == ImageFormat::Jpeg
         && let Some(picture) = jpeg::decode(bytes, limits)?
     {
@@ -96,9 +119,14 @@ fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture,
     limits.check_pixels(u64::from(width), u64::from(height))?;
     let rgb = if decoded.color().has_alpha() {
         let rgba = decoded.into_rgba8();
-        rgba.pixels()
-            .flat_map(|pixel| [0, 1, 2].map(|channel| on_white(pixel.0[channel], pixel.0[3])))
-            .collect()
+        let shown = |pixel: &image::Rgba<u8>| {
+            let [red, green, blue, alpha] = pixel.0;
+            [red, green, blue].map(|value| match transparency {
+                Transparency::OnWhite => on_white(value, alpha),
+                Transparency::Dropped => value,
+            })
+        };
+        rgba.pixels().flat_map(shown).collect()
     } else {
         decoded.into_rgb8().into_raw()
     };
@@ -143,5 +171,17 @@ mod tests {
         assert_eq!(on_white(10, 255), 10);
         // Pillow 11: Image.new("RGB", (1, 1), "white") pasted with (10, _, _, 128) gives 132.
         assert_eq!(on_white(10, 128), 132);
+    }
+
+    #[test]
+    fn transparency_is_dropped_where_it_is_asked_for() {
+        let pixel = image::RgbaImage::from_raw(1, 1, vec![10, 20, 30, 0]).expect("a pixel");
+        let mut png = Cursor::new(Vec::new());
+        pixel.write_to(&mut png, ImageFormat::Png).expect("written");
+        let decoded = |transparency| {
+            decode_image_as(png.get_ref(), &Limits::default(), transparency).expect("decoded")
+        };
+        assert_eq!(decoded(Transparency::OnWhite).rgb, [255; 3]);
+        assert_eq!(decoded(Transparency::Dropped).rgb, [10, 20, 30]);
     }
 }

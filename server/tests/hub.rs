@@ -23,8 +23,9 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const TOKEN: &str = "hf_secret";
 
 /// The fixture in five shards, and what a released model has besides.
-fn repository() -> BTreeMap<String, Vec<u8>> {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/qwen/checkpoint");
+fn repository(family: &str) -> BTreeMap<String, Vec<u8>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let fixture = fixtures.join(family).join("checkpoint");
     let read = |name: &str| std::fs::read(fixture.join(name)).unwrap();
     let mut files = BTreeMap::new();
     for name in [
@@ -54,7 +55,11 @@ fn repository() -> BTreeMap<String, Vec<u8>> {
         let part = part.iter().map(|(tensor, view)| (tensor.as_str(), view));
         files.insert(name, safetensors::serialize(part, None).unwrap());
     }
-    for tensor in ["talker.codec_head.weight", "token2wav.code2wav_dit_model.x"] {
+    for tensor in [
+        "talker.codec_head.weight",
+        "token2wav.code2wav_dit_model.x",
+        "tts.emb_text.weight",
+    ] {
         map.insert(tensor.to_owned(), "model-00006-of-00006.safetensors".into());
     }
     let index = json!({"metadata": {"total_size": 1}, "weight_map": map});
@@ -234,7 +239,7 @@ impl Desk {
 
 #[test]
 fn a_model_is_fetched_once_without_what_is_never_read() {
-    let (hub, desk) = (Hub::open(repository()), Desk::new());
+    let (hub, desk) = (Hub::open(repository("qwen")), Desk::new());
     let online = [("HF_ENDPOINT", hub.url.as_str()), ("HF_TOKEN", TOKEN)];
     let record = desk.traced(ID, &online);
     assert_eq!(record[0]["trace"]["receipt"]["model"], ID);
@@ -300,8 +305,25 @@ fn a_model_is_fetched_once_without_what_is_never_read() {
 }
 
 #[test]
+fn the_other_family_is_fetched_without_its_voice_too() {
+    let (hub, desk) = (Hub::open(repository("minicpm")), Desk::new());
+    let online = [("HF_ENDPOINT", hub.url.as_str()), ("HF_TOKEN", TOKEN)];
+    let record = desk.traced(ID, &online);
+    assert_eq!(record[0]["trace"]["receipt"]["model"], ID);
+    assert!(
+        record[0]["trace"]["receipt"]["prompt_tokens"]
+            .as_u64()
+            .unwrap()
+            > 9
+    );
+    let asked = hub.files_asked();
+    assert!(asked.contains(&"model-00005-of-00006.safetensors".to_owned()));
+    assert!(!asked.contains(&"model-00006-of-00006.safetensors".to_owned()));
+}
+
+#[test]
 fn what_the_hub_refuses_is_said() {
-    let mut files = repository();
+    let mut files = repository("qwen");
     files.remove("model-00002-of-00006.safetensors");
     let (hub, desk) = (Hub::open(files), Desk::new());
     let endpoint = ("HF_ENDPOINT", hub.url.as_str());

@@ -3,6 +3,7 @@
 
 mod audio;
 mod config;
+mod film;
 mod prepare;
 mod preprocess_config;
 mod prompt;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use attribution::record::Settings;
 use candle_core::Device;
 use candle_nn::VarBuilder;
+use media::Transparency;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -99,6 +101,11 @@ impl MiniCpmO {
 }
 
 impl Family for MiniCpmO {
+    /// Its loader converts pictures without a look at their transparency.
+    fn transparency(&self) -> Transparency {
+        Transparency::Dropped
+    }
+
     fn frame_indices(&self, frames: usize, fps: f64, settings: &Settings) -> Vec<usize> {
         self.sampled_frames(frames, fps, settings)
     }

@@ -1,7 +1,8 @@
 //! Films: pictures and sound in any order, told apart by time bin and track.
 //! In: a film, then its pictures and pieces of sound. Out: units of a bin and a track each.
 
-use super::{LayoutBuilder, check_grid, check_secs, whole_picture};
+use super::picture::whole_picture;
+use super::{LayoutBuilder, check_grid, check_secs};
 use crate::AttributionError;
 use crate::layout::SpanContent;
 use crate::record::{Extent, Grid, SourceItem, SourceRole, Track};
