@@ -54,10 +54,12 @@ def parse():
     return p.parse_args()
 
 
-def seconds_until(clock):
+def seconds_until(clock, now=None):
+    """Up to twelve hours ahead, on the next day too; below 0 where that time has just been."""
     hour, minute = map(int, clock.split(":"))
-    now = datetime.datetime.now()
-    return (now.replace(hour=hour, minute=minute, second=0, microsecond=0) - now).total_seconds()
+    now = now or datetime.datetime.now()
+    seconds = (now.replace(hour=hour, minute=minute, second=0, microsecond=0) - now).total_seconds()
+    return (seconds + 43200) % 86400 - 43200
 
 
 class Source:

@@ -1,5 +1,6 @@
 """Small checks of the trainer. From train/: python -m unittest discover tests"""
 
+import datetime
 import random
 import re
 import sys
@@ -16,6 +17,7 @@ from omni.audio import AudioTower  # noqa: E402
 from omni.config import normalised, tiny_config  # noqa: E402
 from omni.episodes import Builder, answer_weights, collate  # noqa: E402
 from omni.layout import Layout  # noqa: E402
+from omni.learn import seconds_until  # noqa: E402
 from omni.linear import Linear  # noqa: E402
 from omni.optimise import orthogonalised  # noqa: E402
 from omni.preprocess import audio_tokens, log_mel, patches  # noqa: E402
@@ -150,6 +152,12 @@ class EpisodeTest(unittest.TestCase):
 
 
 class OptimiserTest(unittest.TestCase):
+    def test_the_time_at_which_training_ends_may_be_tomorrow(self):
+        late = datetime.datetime(2026, 1, 1, 23, 0)
+        self.assertEqual(seconds_until("23:30", late), 1800)
+        self.assertEqual(seconds_until("00:30", late), 5400)
+        self.assertEqual(seconds_until("22:00", late), -3600)
+
     def test_orthogonalised_has_singular_values_near_one(self):
         values = torch.linalg.svdvals(orthogonalised(torch.randn(64, 32, generator=torch.Generator().manual_seed(1))))
         self.assertGreater(float(values.min()), 0.5)
