@@ -55,6 +55,9 @@ pub struct ServeConfig {
     /// Traces that may wait before the next is refused.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub queue: usize,
+    /// Also listen here, and answer GET /metrics in the format of Prometheus. Keep this address inside the house.
+    #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
+    pub metrics: Option<SocketAddr>,
     /// Do not make the shipped examples at the first start.
     #[arg(long)]
     pub no_examples: bool,

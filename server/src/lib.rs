@@ -15,6 +15,7 @@ pub mod gallery;
 pub mod id;
 pub mod jobs;
 pub mod live;
+pub mod metrics;
 pub mod models;
 pub mod routes;
 pub mod sample;

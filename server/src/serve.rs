@@ -19,6 +19,7 @@ use crate::ears::Ears;
 use crate::error::ServerError;
 use crate::gallery;
 use crate::jobs::Jobs;
+use crate::metrics::Metrics;
 use crate::models::{self, ModelPool, ModelSpec};
 use crate::routes::{self, AppState, Shared};
 use crate::store::Store;
@@ -31,6 +32,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it answers `/metrics`, if it does.
+    pub metrics_address: Option<SocketAddr>,
     jobs: Arc<Jobs>,
     server: JoinHandle<std::io::Result<()>>,
     device: oneshot::Receiver<Result<(), ServerError>>,
@@ -84,6 +87,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     models::fetch_ahead(remote, model_states.clone(), |spec| spec.files().map(drop))?;
     let ears = Ears::new(config.asr_model.as_deref())?;
     let (ready, is_ready) = watch::channel(false);
+    let metrics = Arc::new(Metrics::default());
     let device = spawn_device(Device {
         store: store.clone(),
         jobs: jobs.clone(),
@@ -93,6 +97,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
 
         limits: limits.clone(),
         slots: slots.clone(),
+        metrics: metrics.clone(),
         ready,
     })?;
     let state = AppState::new(Shared {
@@ -103,6 +108,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         uploads: Semaphore::new(limits.max_uploads),
         limits,
         ready: is_ready,
+        metrics,
         assets,
         gallery: slots,
         cards: Mutex::new(BTreeMap::new()),
@@ -112,6 +118,10 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
             .build(),
     });
     let (shutdown, mut down) = watch::channel(false);
+    let metrics_address = match config.metrics {
+        Some(address) => Some(serve_metrics(address, state.clone(), down.clone()).await?),
+        None => None,
+    };
     let router = routes::router(state);
     let server = tokio::spawn(async move {
         let down = async move {
@@ -124,12 +134,37 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     });
     Ok(Running {
         address,
+        metrics_address,
         jobs,
         server,
         device,
         shutdown,
         _lock: lock,
     })
+}
+
+/// Another listener, so that a public address need not show it.
+async fn serve_metrics(
+    address: SocketAddr,
+    state: AppState,
+    mut down: watch::Receiver<bool>,
+) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for --metrics"))?;
+    let address = listener.local_addr()?;
+    let router = routes::metrics_router(state);
+    tokio::spawn(async move {
+        let down = async move {
+            // An error means that the other half is gone: down as well.
+            let _ = down.wait_for(|down| *down).await;
+        };
+        let served = axum::serve(listener, router).with_graceful_shutdown(down);
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the listener for metrics ended");
+        }
+    });
+    Ok(address)
 }
 
 impl Running {
@@ -167,6 +202,7 @@ struct Device {
     ears: Ears,
     limits: Limits,
     slots: Vec<gallery::Slot>,
+    metrics: Arc<Metrics>,
     ready: watch::Sender<bool>,
 }
 
@@ -201,6 +237,7 @@ impl Device {
             ears: self.ears,
 
             limits: self.limits,
+            metrics: self.metrics,
         }
         .run();
         Ok(())

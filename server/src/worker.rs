@@ -15,6 +15,7 @@ use crate::ears::Ears;
 use crate::error::{ServerError, failure_of};
 use crate::jobs::{Job, Jobs};
 use crate::live::Live;
+use crate::metrics::{Metrics, TokenClock};
 use crate::models::ModelPool;
 use crate::store::{Store, Stored, now_unix_secs};
 
@@ -30,6 +31,8 @@ pub struct Worker {
     pub ears: Ears,
     /// Bounds for the decoders and for generation.
     pub limits: Limits,
+    /// What the operator watches.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How an attempt ended.
@@ -83,8 +86,10 @@ impl Worker {
         let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
         let request = self.request(stored)?;
         let model = self.models.get(&name, dtype)?;
+        let mut tokens = TokenClock::start(self.metrics.clone());
         let mut observe = |event: TraceEvent| {
             clock.note(&event);
+            tokens.note(&event);
             // The engine may report its own end; the stored record is what counts here.
             if !matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
                 live.push(&event);
@@ -153,6 +158,7 @@ impl Worker {
         let mut record = outcome.record;
         record.id.clone_from(&live.id);
         record.receipt.created_unix_secs = now_unix_secs();
+        self.metrics.stages(&stage_secs);
         record.receipt.stage_secs = stage_secs;
         let json = serde_json::to_string(&record).map_err(|source| ServerError::Stored {
             what: "record",
@@ -163,8 +169,18 @@ impl Worker {
 
     fn conclude(&self, live: &Live, end: End) {
         match end {
-            End::Finished => live.push(&TraceEvent::Done),
+            End::Finished => {
+                let end = if live.stopped() {
+                    "stopped"
+                } else {
+                    "finished"
+                };
+                self.metrics.ended(end);
+                live.push(&TraceEvent::Done);
+            }
             End::Failed(code, message) => {
+                self.metrics.ended("failed");
+                self.metrics.failed(code);
                 if let Err(error) = self.store.fail(&live.id, code, &message, live.next_event()) {
                     tracing::error!(id = %live.id, %error, "a failure could not be stored");
                 }
@@ -174,6 +190,7 @@ impl Worker {
                 });
             }
             End::Interrupted => {
+                self.metrics.ended("interrupted");
                 if let Err(error) = self.store.put_back(&live.id) {
                     tracing::error!(id = %live.id, %error, "an interrupted trace could not be put back");
                 }

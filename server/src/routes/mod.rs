@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use app::data::GalleryCard;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,7 @@ use crate::assets::Assets;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::jobs::Jobs;
+use crate::metrics::Metrics;
 use crate::models::{ModelSpec, ModelStates};
 use crate::store::Store;
 
@@ -59,6 +60,8 @@ pub struct Shared {
     pub cards: Mutex<BTreeMap<String, GalleryCard>>,
     /// For server-side rendering.
     pub leptos: LeptosOptions,
+    /// What the operator watches.
+    pub metrics: Arc<Metrics>,
 }
 
 impl AppState {
@@ -110,7 +113,24 @@ pub fn router(state: AppState) -> Router {
         .layer(CompressionLayer::new())
         .merge(media)
         .layer(middleware::from_fn(common_headers))
+        .layer(middleware::from_fn_with_state(state.clone(), count))
         .with_state(state)
+}
+
+/// `GET /metrics` alone, for a listener of its own.
+pub fn metrics_router(state: AppState) -> Router {
+    let read = |State(state): State<AppState>| async move {
+        let text = (state.metrics).render(&state.jobs, &state.models, &state.model_states);
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        ([(header::CONTENT_TYPE, kind)], text)
+    };
+    Router::new().route("/metrics", get(read)).with_state(state)
+}
+
+async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    state.metrics.responded(response.status().as_u16());
+    response
 }
 
 async fn unknown_route() -> ApiError {

@@ -23,6 +23,8 @@ pub type Event = (u64, Value);
 
 pub struct House {
     pub url: String,
+    /// Of the listener for metrics.
+    pub metrics_url: Option<String>,
     pub client: Client,
     down: oneshot::Sender<()>,
     server: JoinHandle<()>,
@@ -64,6 +66,7 @@ pub fn config(data: PathBuf) -> ServeConfig {
         asr_model: None,
         site: None,
         queue: 8,
+        metrics: None,
         no_examples: true,
     }
 }
@@ -78,6 +81,9 @@ impl House {
             .await
             .expect("the server starts");
         let url = format!("http://{}", running.address);
+        let metrics_url = running
+            .metrics_address
+            .map(|address| format!("http://{address}/metrics"));
         let (down, signal) = oneshot::channel();
         let server = tokio::spawn(async move {
             let signal = async {
@@ -87,6 +93,7 @@ impl House {
         });
         Self {
             url,
+            metrics_url,
             client: Client::new(),
             down,
             server,

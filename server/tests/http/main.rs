@@ -10,6 +10,7 @@ mod faithfulness;
 mod house;
 mod live;
 mod media;
+mod metrics;
 mod minicpm;
 mod models;
 mod pages;
