@@ -19,7 +19,10 @@ for (const form of document.querySelectorAll("form[data-posts]")) {
     try {
       const answer = await fetch(form.action, { method: "POST" });
       const said = await answer.json();
-      if (answer.ok) return location.assign(said.url);
+      if (answer.ok) {
+        localStorage.setItem(`omnitrace-delete-${said.id}`, said.delete);
+        return location.assign(said.url);
+      }
       sentence = said.message;
     } catch {}
     button.disabled = false;
@@ -36,6 +39,11 @@ if (part) {
   const { default: init, wake } = await import(`/pkg/${name}.js`);
   await init({ module_or_path: `/pkg/${name}_bg.wasm` });
   wake();
+  // On the stage nothing may wait for the network once the page is there.
+  for (const media of document.querySelectorAll('[data-setting="stage"] :is(audio, video)')) {
+    const blob = await (await fetch(media.src)).blob();
+    media.src = URL.createObjectURL(blob);
+  }
 } else {
   root.dataset.hydrated = "";
 }

@@ -13,7 +13,7 @@ mod server {
     /// A part that comes alive.
     #[component]
     pub fn Alive<T: Serialize>(
-        /// Which: `trace`, `example`, `compose`.
+        /// Which: `trace`, `example`, `embed`, `stage`, `compare`, `compose`.
         part: &'static str,
         /// What the component is made from, there and here.
         data: T,
@@ -43,20 +43,32 @@ mod browser {
     use wasm_bindgen::{JsCast, JsValue};
     use web_sys::{Element, Event, EventInit, HtmlElement};
 
+    use crate::compare::Compare;
     use crate::compose::Composer;
-    use crate::trace::TraceView;
+    use crate::trace::{Setting, TraceView};
+
+    /// Names of parts that are one trace.
+    const SETTINGS: [(&str, Setting); 4] = [
+        ("trace", Setting::Page),
+        ("example", Setting::Example),
+        ("embed", Setting::Embed),
+        ("stage", Setting::Stage),
+    ];
 
     /// Brings traces to life.
     pub fn wake_traces() {
         let query = window().location().search().unwrap_or_default();
-        each("trace", |trace| {
+        for (name, setting) in SETTINGS {
             let query = query.clone();
-            move || view! { <TraceView trace query=query.clone()/> }
+            each(name, move |trace| {
+                let query = query.clone();
+                move || view! { <TraceView trace query setting/> }
+            });
+        }
+        each("compare", |both| {
+            let query = query.clone();
+            move || view! { <Compare both query/> }
         });
-        each(
-            "example",
-            |trace| move || view! { <TraceView trace query=String::new() embedded=true/> },
-        );
         awake();
     }
 
@@ -140,11 +152,16 @@ mod browser {
         all.filter_map(|node| node.dyn_into().ok()).collect()
     }
 
-    /// The value of a field that no longer holds what the server wrote. A chosen file cannot be handed on.
+    /// The text of a field that no longer holds what the server wrote. A chosen file cannot be handed on, and sliders and
+    /// boxes stand where the component puts them.
     fn typed(control: &Element) -> Option<JsValue> {
         let read = |name: &str| Reflect::get(control, &name.into()).ok();
-        let writable = matches!(control.tag_name().as_str(), "INPUT" | "TEXTAREA")
-            && control.get_attribute("type").as_deref() != Some("file");
+        let kind = control.get_attribute("type").unwrap_or_default();
+        let writable = match control.tag_name().as_str() {
+            "TEXTAREA" => true,
+            "INPUT" => matches!(kind.as_str(), "" | "text" | "number"),
+            _ => false,
+        };
         let value = read("value").filter(|_| writable)?;
         (read("defaultValue").as_ref() != Some(&value)).then_some(value)
     }

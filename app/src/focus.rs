@@ -10,6 +10,8 @@ pub enum Target {
     Chunk(u32),
     /// A source unit, by index into the record's units.
     Unit(u32),
+    /// A token of the response, by index.
+    Token(u32),
 }
 
 /// What is pointed at, and how. A pin survives the mouse; the mouse goes before the keyboard.
@@ -106,6 +108,15 @@ pub struct Highlight {
     pub units: Vec<u32>,
 }
 
+/// What a token lights: its chunk, and the units it drew on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenReach {
+    /// The chunk it is in.
+    pub chunk: Option<u32>,
+    /// Its units, ascending.
+    pub units: Vec<u32>,
+}
+
 impl Highlight {
     /// Whether this chunk is lit.
     pub fn chunk(&self, chunk: u32) -> bool {
@@ -118,12 +129,21 @@ impl Highlight {
     }
 }
 
-/// A chunk lights itself and its units; a unit lights itself and the chunks that cite it.
-pub fn highlight(index: &FocusIndex, focus: &Focus) -> Highlight {
+/// A chunk lights itself and its units; a unit lights itself and the chunks that cite it; a token its chunk and its own
+/// units, which `reach` knows.
+pub fn highlight(
+    index: &FocusIndex,
+    focus: &Focus,
+    reach: impl FnOnce(u32) -> TokenReach,
+) -> Highlight {
     let (chunks, units) = match focus.active() {
         None => (Vec::new(), Vec::new()),
         Some(Target::Chunk(chunk)) => (vec![chunk], index.units_of(chunk).to_vec()),
         Some(Target::Unit(unit)) => (index.chunks_of(unit).to_vec(), vec![unit]),
+        Some(Target::Token(token)) => {
+            let TokenReach { chunk, units } = reach(token);
+            (chunk.into_iter().collect(), units)
+        }
     };
     Highlight {
         active: focus.active(),
@@ -177,6 +197,7 @@ mod tests {
                     hover: Some(hover),
                     ..Focus::default()
                 },
+                |_| TokenReach::default(),
             )
         };
         assert_eq!(
@@ -198,6 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_lights_its_chunk_and_its_own_units() {
+        let focus = Focus {
+            hover: Some(Target::Token(7)),
+            ..Focus::default()
+        };
+        let lit = highlight(&index(), &focus, |token| TokenReach {
+            chunk: Some(token - 6),
+            units: vec![3],
+        });
+        assert_eq!((lit.chunks, lit.units), (vec![1], vec![3]));
+    }
+
+    #[test]
     fn unknown_targets_and_damaged_citations_light_nothing_else() {
         assert_eq!(index().units_of(2), [2], "unit 9 does not exist");
         let far = highlight(
@@ -206,9 +240,11 @@ mod tests {
                 hover: Some(Target::Chunk(99)),
                 ..Focus::default()
             },
+            |_| TokenReach::default(),
         );
         assert_eq!(far.units, Vec::<u32>::new());
-        assert_eq!(highlight(&index(), &Focus::default()), Highlight::default());
+        let none = highlight(&index(), &Focus::default(), |_| TokenReach::default());
+        assert_eq!(none, Highlight::default());
     }
 
     #[test]
@@ -250,6 +286,7 @@ mod tests {
                     pin: Some(target),
                     ..Focus::default()
                 },
+                |_| TokenReach::default(),
             );
             for &unit in &lit.units {
                 assert!(

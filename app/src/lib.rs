@@ -9,11 +9,14 @@
 
 mod alive;
 pub mod badge;
+pub mod compare;
 mod compose;
 pub mod data;
 pub mod focus;
 mod glyph;
+pub mod lens;
 pub mod live;
+mod media;
 #[cfg(feature = "ssr")]
 mod pages;
 mod send;
@@ -28,4 +31,4 @@ mod trace;
 #[cfg(feature = "browser")]
 pub use alive::{wake_composer, wake_traces};
 #[cfg(feature = "ssr")]
-pub use site::{App, shell};
+pub use site::{App, origin_of, shell};

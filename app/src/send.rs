@@ -11,6 +11,16 @@ use wasm_bindgen::prelude::Closure;
 pub struct Accepted {
     /// The page of the new trace.
     pub url: String,
+    /// Its id.
+    pub id: String,
+    /// Where it can be deleted, by who holds this link.
+    #[serde(default)]
+    pub delete: String,
+}
+
+/// Under which name the browser keeps a trace's delete link.
+pub fn delete_name(id: &str) -> String {
+    format!("omnitrace-delete-{id}")
 }
 
 #[derive(Deserialize)]
@@ -33,13 +43,30 @@ pub fn post(
     on_share: impl Fn(f64) + 'static,
     on_answer: impl FnOnce(Result<String, String>) + 'static,
 ) {
-    send("POST", url, form, on_share, on_answer);
+    send("POST", url, form.map(Body::Form), on_share, on_answer);
+}
+
+/// Posts JSON and calls back once. Browser only.
+pub fn post_json(url: &str, json: &str, on_answer: impl FnOnce(Result<String, String>) + 'static) {
+    send(
+        "POST",
+        url,
+        Some(Body::Json(json.to_owned())),
+        |_| {},
+        on_answer,
+    );
+}
+
+/// What is sent.
+enum Body {
+    Form(web_sys::FormData),
+    Json(String),
 }
 
 fn send(
     verb: &str,
     url: &str,
-    form: Option<web_sys::FormData>,
+    body: Option<Body>,
     on_share: impl Fn(f64) + 'static,
     on_answer: impl FnOnce(Result<String, String>) + 'static,
 ) {
@@ -47,7 +74,7 @@ fn send(
         return on_answer(Err(UNREACHABLE.to_owned()));
     };
     let opened = request.open(verb, url);
-    if let (true, Ok(upload)) = (form.is_some(), request.upload()) {
+    if let (true, Ok(upload)) = (matches!(body, Some(Body::Form(_))), request.upload()) {
         let progress =
             Closure::<dyn Fn(web_sys::ProgressEvent)>::new(move |event: web_sys::ProgressEvent| {
                 if event.length_computable() && event.total() > 0.0 {
@@ -72,8 +99,12 @@ fn send(
         });
     });
     request.set_onloadend(Some(done.unchecked_ref()));
-    let sent = opened.and_then(|()| match &form {
-        Some(form) => request.send_with_opt_form_data(Some(form)),
+    let sent = opened.and_then(|()| match &body {
+        Some(Body::Form(form)) => request.send_with_opt_form_data(Some(form)),
+        Some(Body::Json(json)) => {
+            request.set_request_header("Content-Type", "application/json")?;
+            request.send_with_opt_str(Some(json))
+        }
         None => request.send(),
     });
     if sent.is_err() {
@@ -103,6 +134,9 @@ pub fn post_and_go(
             });
             match accepted {
                 Ok(accepted) => {
+                    if let Ok(Some(storage)) = window().local_storage() {
+                        let _ = storage.set_item(&delete_name(&accepted.id), &accepted.delete);
+                    }
                     let _ = window().location().set_href(&accepted.url);
                 }
                 Err(sentence) => {

@@ -7,7 +7,9 @@ use leptos_router::SsrMode;
 use leptos_router::components::{A, Route, Router, Routes};
 use leptos_router::path;
 
-use crate::pages::{About, Home, Missing, New, TracePage};
+use crate::pages::{
+    About, ComparePage, DeletePage, EmbedPage, Home, Missing, New, StagePage, TracePage,
+};
 use crate::theme::{self, ThemeToggle};
 
 /// The document around the app, for the server.
@@ -26,7 +28,6 @@ pub fn shell(_options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" href="/favicon.png" type="image/png" sizes="64x64"/>
                 <meta property="og:site_name" content="OmniTrace"/>
                 <meta property="og:type" content="website"/>
-                <meta property="og:image" content="/og.png"/>
                 <meta name="twitter:card" content="summary_large_image"/>
                 <script type="module" src="/boot.js" nonce=nonce></script>
                 <MetaTags/>
@@ -46,14 +47,41 @@ fn set_policy() {
     let nonce = leptos::nonce::use_nonce()
         .map(|nonce| format!(" 'nonce-{nonce}'"))
         .unwrap_or_default();
+    // An embed is made to stand in other people's pages; nothing else may.
+    let path = use_context::<http::request::Parts>().map(|parts| parts.uri.path().to_owned());
+    let frames = match path {
+        Some(path) if path.starts_with("/t/") && path.ends_with("/embed") => "*",
+        _ => "'self'",
+    };
     let policy = format!(
         "default-src 'self'; script-src 'self'{nonce} 'wasm-unsafe-eval'; style-src 'self'; \
          style-src-attr 'unsafe-inline'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; \
-         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
     );
     if let Ok(value) = http::HeaderValue::from_str(&policy) {
         response.insert_header(http::header::CONTENT_SECURITY_POLICY, value);
     }
+}
+
+/// Under which address a request reached this server: from its `Host` and what a proxy says of the scheme.
+pub fn origin_of(headers: &http::HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let plain = |host: &&str| {
+        host.chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".:-[]".contains(c))
+    };
+    let host = text("host").filter(plain).unwrap_or("localhost");
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") => "https",
+        _ => "http",
+    };
+    format!("{scheme}://{host}")
+}
+
+/// [`origin_of`] the request that is being rendered.
+pub fn origin() -> String {
+    use_context::<http::request::Parts>()
+        .map_or_else(String::new, |parts| origin_of(&parts.headers))
 }
 
 /// Tells the response that the page is an error page.
@@ -73,6 +101,24 @@ pub fn App() -> impl IntoView {
     view! {
         <Title formatter=|text: String| if text.is_empty() { "OmniTrace".to_owned() } else { format!("{text} · OmniTrace") }/>
         <Router>
+            <Routes fallback=|| view! { <Frame><Missing/></Frame> }>
+                <Route path=path!("/") view=|| view! { <Frame><Home/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/new") view=|| view! { <Frame><New/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/t/:id") view=|| view! { <Frame><TracePage/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/t/:id/embed") view=EmbedPage ssr=SsrMode::Async/>
+                <Route path=path!("/t/:id/present") view=StagePage ssr=SsrMode::Async/>
+                <Route path=path!("/t/:id/delete") view=|| view! { <Frame><DeletePage/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/compare/:left/:right") view=|| view! { <Frame><ComparePage/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/about") view=|| view! { <Frame><About/></Frame> } ssr=SsrMode::Async/>
+            </Routes>
+        </Router>
+    }
+}
+
+/// What is around a page of the site; embeds and the stage go without.
+#[component]
+fn Frame(children: Children) -> impl IntoView {
+    view! {
             <a class="skip" href="#main">"Skip to the content"</a>
             <header class="site">
                 <A href="/" attr:class="brand">
@@ -85,22 +131,15 @@ pub fn App() -> impl IntoView {
                     <ThemeToggle/>
                 </nav>
             </header>
-            <main id="main">
-                <Routes fallback=|| view! { <Missing/> }>
-                    <Route path=path!("/") view=Home ssr=SsrMode::Async/>
-                    <Route path=path!("/new") view=New ssr=SsrMode::Async/>
-                    <Route path=path!("/t/:id") view=TracePage ssr=SsrMode::Async/>
-                    <Route path=path!("/about") view=About ssr=SsrMode::Async/>
-                </Routes>
-            </main>
+            <main id="main">{children()}</main>
             <footer class="site">
                 <p>
                     "Attention shows where a model looked; it is not proof of cause. "
                     <A href="/about">"How to read a trace"</A>
                 </p>
             </footer>
-        </Router>
     }
+    .into_any()
 }
 
 /// The brand's mark: four threads, one per modality, meeting in one sentence.

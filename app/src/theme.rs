@@ -7,6 +7,18 @@ use leptos::prelude::*;
 /// The visitor's own choice: "light", "dark", or none.
 pub fn chosen() -> Option<&'static str> {
     let parts = use_context::<http::request::Parts>()?;
+    // An embed says what suits the page around it.
+    let query = parts.uri.query().unwrap_or_default();
+    if let Some(theme) = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("theme="))
+    {
+        match theme {
+            "light" => return Some("light"),
+            "dark" => return Some("dark"),
+            _ => {}
+        }
+    }
     let cookies = parts.headers.get(http::header::COOKIE)?.to_str().ok()?;
     cookies.split(';').find_map(|pair| match pair.trim() {
         "theme=light" => Some("light"),

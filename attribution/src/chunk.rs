@@ -79,7 +79,6 @@ fn pieces(text: &str, complete: bool, size: ChunkSize) -> Vec<Range<usize>> {
 }
 
 /// Runs without white space, cut also after full-width sentence ends, which no space follows.
-#[cfg(feature = "sentences")]
 fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -99,10 +98,8 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-#[cfg(feature = "sentences")]
 const FULL_WIDTH_ENDS: [char; 4] = ['。', '！', '？', '｡'];
 
-#[cfg(feature = "sentences")]
 fn is_closer(c: char) -> bool {
     matches!(
         c,
@@ -124,17 +121,38 @@ fn is_closer(c: char) -> bool {
 }
 
 /// Fewest words of a clause before a comma: the items of a list stay together.
-#[cfg(feature = "sentences")]
 const CLAUSE_WORDS: usize = 3;
 
 /// Whether a clause ends with `word`, the last of so many. Looks at nothing that follows, so that live chunks keep.
-#[cfg(feature = "sentences")]
 fn ends_clause(word: &str, words: usize) -> bool {
     match word.trim_end_matches(is_closer).chars().next_back() {
         Some(';' | ':' | '—' | '–') => words > 1,
         Some(',') => words >= CLAUSE_WORDS,
         _ => false,
     }
+}
+
+/// Ends of the clauses inside a text, in bytes, the text's own end left out.
+pub(crate) fn clause_ends(text: &str) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut in_clause = 0;
+    let mut words = words(text).peekable();
+    while let Some(word) = words.next() {
+        in_clause += 1;
+        if let (true, Some(next)) = (ends_clause(&text[word], in_clause), words.peek()) {
+            ends.push(next.start);
+            in_clause = 0;
+        }
+    }
+    ends
+}
+
+/// Whether a text, cut off here, was cut in the middle of a sentence.
+pub(crate) fn ends_inside_sentence(text: &str) -> bool {
+    let stem = text.trim_end();
+    let at_newline = text[stem.len()..].contains(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}']);
+    let last = stem.trim_end_matches(is_closer).chars().next_back();
+    !at_newline && matches!(last, Some(';' | ':' | '—' | '–' | ','))
 }
 
 /// Whether a sentence ends at `end`, the piece having begun at `start` and `next` being the word that follows.

@@ -17,6 +17,7 @@ pub mod live;
 pub mod metrics;
 pub mod pos;
 pub mod record;
+pub mod resize;
 pub mod score;
 pub mod signal;
 #[cfg(feature = "tagger")]

@@ -309,6 +309,26 @@ pub struct SignalTrace {
     pub tokens: Vec<Vec<UnitMass>>,
     /// Per chunk: heat maps of the units that have a patch grid and a share of the chunk's mass; bounded.
     pub heat: Vec<Vec<HeatMap>>,
+    /// Per token: the sum over all units, kept or not. Of attention, whose whole is 1, the rest went to the answer so far
+    /// and to what is no source. Empty in records from before it was noted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<f32>,
+}
+
+impl SignalTrace {
+    /// The share of these tokens' attention that stayed outside every source: the language model on its own. None for a
+    /// signal that is no share of a whole, and where it was not noted.
+    pub fn outside(&self, tokens: std::ops::Range<usize>) -> Option<f64> {
+        if !matches!(self.signal, SignalKind::AttMean | SignalKind::AttRaw) {
+            return None;
+        }
+        let inside = self
+            .inside
+            .get(tokens)
+            .filter(|inside| !inside.is_empty())?;
+        let mean = inside.iter().map(|share| f64::from(*share)).sum::<f64>() / inside.len() as f64;
+        Some((1.0 - mean).clamp(0.0, 1.0))
+    }
 }
 
 /// A token's signal over one unit, as `[unit, sum, max]`.

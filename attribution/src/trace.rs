@@ -42,6 +42,8 @@ pub struct TraceBuilder {
     grids: Vec<(u32, UnitGrid, usize)>,
     slots: usize,
     tokens: [Vec<Vec<UnitMass>>; SIGNALS],
+    /// Per step: the mass of all units.
+    inside: [Vec<f32>; SIGNALS],
     heat: [Vec<Vec<HeatMap>>; SIGNALS],
     /// Steps since the last closed chunk: per signal the mass of each slot, and over all units.
     pending: [Vec<(Vec<f32>, f64)>; SIGNALS],
@@ -88,6 +90,7 @@ impl TraceBuilder {
             grids,
             slots,
             tokens: Default::default(),
+            inside: Default::default(),
             heat: Default::default(),
             pending: Default::default(),
             closed_tokens: 0,
@@ -118,7 +121,8 @@ impl TraceBuilder {
         }
         for (k, scores) in signals.into_iter().enumerate() {
             let masses = score::unit_masses(scores, &self.unit_of, self.units.len());
-            let total = masses.iter().map(|m| f64::from(m.1)).sum();
+            let total: f64 = masses.iter().map(|m| f64::from(m.1)).sum();
+            self.inside[k].push(shortened(total as f32));
             let mut slots = vec![0f32; self.slots];
             let mass = |position: usize| match scores[position] {
                 value if value > 0.0 && value.is_finite() => value,
@@ -198,10 +202,12 @@ impl TraceBuilder {
             .into_iter()
             .zip(self.tokens)
             .zip(self.heat)
-            .map(|((signal, tokens), heat)| SignalTrace {
+            .zip(self.inside)
+            .map(|(((signal, tokens), heat), inside)| SignalTrace {
                 signal,
                 tokens,
                 heat,
+                inside,
             })
             .collect()
     }

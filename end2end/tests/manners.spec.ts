@@ -8,7 +8,8 @@ const axe = readFileSync(createRequire(__filename).resolve('axe-core/axe.min.js'
 for (const scheme of ['light', 'dark'] as const) {
   test(`axe finds nothing (${scheme})`, async ({ page }) => {
     const traces = await gallery(page);
-    const routes = ['/', '/new', '/about', `/t/${traces.get('visual-qa')![0]}`, `/t/${traces.get('video-qa')![0]}`];
+    const [picture, film] = [traces.get('visual-qa')![0], traces.get('video-qa')![0]];
+    const routes = ['/', '/new', '/about', `/t/${picture}`, `/t/${film}?tokens=1`, `/t/${picture}/embed`, `/t/${film}/present`, `/compare/${picture}/${picture}`];
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     for (const route of routes) {
       await page.goto(route);

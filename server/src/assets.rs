@@ -41,7 +41,8 @@ impl Assets {
         Some(respond(name, bytes, encoding, request))
     }
 
-    fn bytes(&self, name: &str) -> Option<Cow<'static, [u8]>> {
+    /// A file by its name.
+    pub fn bytes(&self, name: &str) -> Option<Cow<'static, [u8]>> {
         match self {
             Self::Inside => {
                 let found = SITE_FILES
@@ -98,7 +99,14 @@ fn respond(
         header::CONTENT_TYPE,
         HeaderValue::from_static(content_type(name)),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Icons are asked for again at every change of the address; they may be old.
+    let icon = matches!(name.rsplit('.').next(), Some("svg" | "png" | "ico"));
+    let cache = if icon {
+        "public, max-age=86400"
+    } else {
+        "no-cache"
+    };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(encoding) = encoding {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));

@@ -94,6 +94,20 @@ impl Blobs {
             .map_err(ServerError::file(path))
     }
 
+    /// Every stored hash that stands in a text between quotes.
+    pub fn named_in(&self, json: &str) -> Vec<String> {
+        let stored = |part: &&str| self.path(part).is_some();
+        json.split('"').filter(stored).map(str::to_owned).collect()
+    }
+
+    /// Removes a file; one that is not there is as good as removed.
+    pub fn remove(&self, hash: &str) -> Result<(), ServerError> {
+        match self.path(hash) {
+            Some(path) => fs::remove_file(&path).map_err(ServerError::file(path)),
+            None => Ok(()),
+        }
+    }
+
     /// Only lower-case hex reaches the file system, so no name from outside can leave the directory.
     fn place(&self, hash: &str) -> Option<PathBuf> {
         let hex = hash

@@ -48,6 +48,9 @@ pub enum ServerError {
     /// A sample of the synthetic world could not be made.
     #[error("the sample could not be made: {0}")]
     World(String),
+    /// A picture of a trace could not be drawn.
+    #[error("the picture could not be drawn: {0}")]
+    Picture(String),
     /// The operating system gave no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),

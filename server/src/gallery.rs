@@ -75,6 +75,7 @@ pub fn ensure(store: &Store, jobs: &Jobs, slot: &Slot, origin: &Origin) -> Resul
         options: Options::default(),
         task: slot.task.name().to_owned(),
         gallery: Some(made_from),
+        delete_key: None,
     })?;
     jobs.requeue(&Pending {
         id: slot.id.clone(),

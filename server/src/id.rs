@@ -21,3 +21,26 @@ pub fn fresh() -> Result<String, ServerError> {
     }
     Ok(id)
 }
+
+/// The id of a content: the same content, the same id.
+pub fn of(content: &str) -> String {
+    let hash = blake3::hash(content.as_bytes());
+    // Each letter from two bytes: the 31 do not divide 65,536, but favour none by more than one in two thousand.
+    (hash.as_bytes().chunks_exact(2).take(LENGTH))
+        .map(|pair| {
+            let value = usize::from(u16::from_le_bytes([pair[0], pair[1]]));
+            char::from(LETTERS[value % LETTERS.len()])
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_content_has_one_short_id() {
+        let id = super::of("t?s=1");
+        assert_eq!(id, super::of("t?s=1"));
+        assert_ne!(id, super::of("t?s=2"));
+        assert!(id.len() == 12 && id.bytes().all(|letter| super::LETTERS.contains(&letter)));
+    }
+}

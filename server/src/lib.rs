@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod ears;
 pub mod error;
+pub mod figure;
 pub mod gallery;
 pub mod id;
 pub mod jobs;

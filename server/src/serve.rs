@@ -106,6 +106,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         models: specs,
         model_states,
         uploads: Semaphore::new(limits.max_uploads),
+        drawing: Semaphore::new(2),
         limits,
         ready: is_ready,
         metrics,

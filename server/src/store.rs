@@ -13,8 +13,13 @@ use crate::blobs::Blobs;
 use crate::error::ServerError;
 use crate::sample::Options;
 
+/// Most bytes of a rendered page: a record twice, and its frame.
+pub const MAX_PAGE_BYTES: usize = 96 << 20;
+
 /// A trace that brought the program down this often is not tried again.
 const MAX_ATTEMPTS: u32 = 3;
+
+mod shares;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS traces (
@@ -31,6 +36,15 @@ const SCHEMA: &str = "
         error_code    TEXT,
         error_message TEXT,
         last_event    INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE IF NOT EXISTS shares (
+        short         TEXT PRIMARY KEY,
+        id            TEXT NOT NULL,
+        view          TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS delete_keys (
+        id            TEXT PRIMARY KEY,
+        hash          TEXT NOT NULL
     );
     CREATE INDEX IF NOT EXISTS traces_by_state ON traces (state);
 ";
@@ -56,6 +70,8 @@ pub struct NewTrace {
     pub task: String,
     /// For a shipped example: what it was made from, so that a change makes it anew.
     pub gallery: Option<String>,
+    /// Who holds it may delete the trace; a shipped example has none.
+    pub delete_key: Option<String>,
 }
 
 /// Where a stored trace stands.
@@ -130,7 +146,10 @@ impl Store {
         )?;
         // Only a shipped example may be made anew under its id.
         if changed == 1 {
-            Ok(())
+            match &new.delete_key {
+                Some(key) => self.keep_delete_key(&new.id, key),
+                None => Ok(()),
+            }
         } else {
             Err(ServerError::Lost("a fresh id"))
         }
@@ -323,6 +342,7 @@ impl NewTrace {
             options: Options::default(),
             task: String::new(),
             gallery: None,
+            delete_key: None,
         }
     }
 }

@@ -37,14 +37,15 @@ pub fn About() -> impl IntoView {
                 <li>"Attention says where the model looked while it wrote. It does not prove that the answer would be different without that piece."</li>
                 <li>"A cited source can be right and the sentence still wrong: the model may have misread what it looked at."</li>
                 <li>"The small model that comes with OmniTrace lives in a synthetic world of coloured shapes, a dozen sounds, short dialogues and a small spoken vocabulary. It answers other input too, but do not expect sense."</li>
-                <li>"The three signals can disagree. Switch between them under the answer, and trust what stays."</li>
+                <li>"The signals can disagree. Switch between them under the answer, or compare them side by side, and trust what stays. “Prove it” takes the cited pieces away and scores the sentence again."</li>
             </ul>
             <h2>"What is kept"</h2>
             <div class="scroll" tabindex="0" role="region" aria-label="What is kept">
                 <table>
                     <thead><tr><th scope="col">"What"</th><th scope="col">"Where"</th><th scope="col">"How long"</th></tr></thead>
                     <tbody>
-                        <tr><th scope="row">"Prompt, files and trace"</th><td>"on this server, for everyone who has the link"</td><td>"until the operator removes them"</td></tr>
+                        <tr><th scope="row">"Prompt, files and trace"</th><td>"on this server, for everyone who has the link"</td><td>"until someone opens its delete link, or the operator removes it; the link is shown once, under Share, in the browser that sent it"</td></tr>
+                        <tr><th scope="row">"Delete links of your traces"</th><td>"in your browser; the server keeps a hash"</td><td>"until you clear the browser's data"</td></tr>
                         <tr><th scope="row">"Light or dark"</th><td>"a cookie in your browser, only if you choose"</td><td>"a year"</td></tr>
                         <tr><th scope="row">"Anything about you"</th><td>"nowhere: no account, no analytics, no request to third parties"</td><td>"–"</td></tr>
                     </tbody>

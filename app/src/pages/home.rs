@@ -1,13 +1,15 @@
 //! `/`: one sentence, one example to hover, the gallery.
 
 use leptos::prelude::*;
+
+use crate::media::media_url;
 use leptos_meta::{Meta, Title};
 use leptos_router::components::A;
 
 use crate::alive::Alive;
 use crate::data::{GalleryCard, lent};
 use crate::pages::missing::LoadFailed;
-use crate::trace::{TraceView, Waveform};
+use crate::trace::{Setting, TraceView, Waveform};
 
 /// Tasks in page order: world name, heading, what is asked of the model.
 const TASKS: [(&str, &str, &str); 6] = [
@@ -54,6 +56,7 @@ pub fn Home() -> impl IntoView {
         <Meta name="description" content=SENTENCE/>
         <Meta property="og:title" content="OmniTrace"/>
         <Meta property="og:description" content=SENTENCE/>
+        <Meta property="og:image" content=format!("{}/og.png", crate::site::origin())/>
         <section class="hero">
             <h1>"Every sentence, traced to its sources."</h1>
             <p class="lead">{SENTENCE}</p>
@@ -92,7 +95,7 @@ fn Shelves(gallery: Vec<GalleryCard>, example: Option<crate::data::TraceView>) -
                         "Try it: hover, tap or tab to a sentence" <span class="grow"></span> <A href=link>"Open this trace"</A>
                     </p>
                     <Alive part="example" data=trace.clone()>
-                        <TraceView trace query=String::new() embedded=true/>
+                        <TraceView trace query=String::new() setting=Setting::Example/>
                     </Alive>
                 </section>
             }
@@ -143,9 +146,7 @@ fn Card(card: GalleryCard) -> impl IntoView {
         ..
     } = card;
     let picture = match thumbnail {
-        Some(hash) => {
-            view! { <img src=format!("/media/{hash}") alt="" loading="lazy"/> }.into_any()
-        }
+        Some(hash) => view! { <img src=media_url(&hash) alt="" loading="lazy"/> }.into_any(),
         None if !peaks.is_empty() => {
             view! { <div class="cover" data-modality="audio"><Waveform peaks bars=64/></div> }
                 .into_any()

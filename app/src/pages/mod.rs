@@ -10,4 +10,4 @@ pub use about::About;
 pub use home::Home;
 pub use missing::Missing;
 pub use new::New;
-pub use trace::TracePage;
+pub use trace::{ComparePage, DeletePage, EmbedPage, StagePage, TracePage};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::focus::{Focus, FocusIndex, Highlight, highlight};
+use crate::focus::{Focus, FocusIndex, Highlight, Target, TokenReach, highlight};
 use crate::shown::{Prompt, Shown};
 
 /// Shared by all parts of one trace, through the context.
@@ -25,6 +25,12 @@ pub struct Desk {
     pub heat: RwSignal<u32>,
     /// The last wish to hear or see an interval.
     pub play: RwSignal<Option<Play>>,
+    /// Whether the answer shows its tokens.
+    pub tokens: RwSignal<bool>,
+    /// Whether threads connect a sentence to its sources.
+    pub threads: RwSignal<bool>,
+    /// In front of every DOM id: two traces may stand on one page.
+    pub prefix: &'static str,
 }
 
 /// A wish to play seconds of a source.
@@ -40,17 +46,21 @@ pub struct Play {
 
 impl Desk {
     /// Makes the handles and puts them into the context.
-    pub fn provide(shown: Memo<Shown>, focus: Focus) -> Self {
-        let focus = RwSignal::new(focus);
+    pub fn provide(shown: Memo<Shown>, focus: RwSignal<Focus>, prefix: &'static str) -> Self {
         let index = Memo::new(move |_| shown.with(Shown::index));
         let desk = Self {
             shown,
             prompt: Memo::new(move |_| shown.with(|shown| shown.prompt.clone())),
             index,
             focus,
-            lit: Memo::new(move |_| index.with(|index| highlight(index, &focus.get()))),
+            lit: Memo::new(move |_| {
+                index.with(|index| highlight(index, &focus.get(), |token| reach(shown, token)))
+            }),
             heat: RwSignal::new(70),
             play: RwSignal::new(None),
+            tokens: RwSignal::new(false),
+            threads: RwSignal::new(true),
+            prefix,
         };
         provide_context(desk);
         desk
@@ -61,9 +71,36 @@ impl Desk {
         expect_context()
     }
 
-    /// `data-lit` of a unit.
-    pub fn unit_lit(self, unit: u32) -> Option<&'static str> {
-        self.lit.with(|lit| lit.unit(unit)).then_some("")
+    /// The DOM id of a unit.
+    pub fn unit_dom_id(self, unit_id: &str) -> String {
+        format!("{}u-{unit_id}", self.prefix)
+    }
+
+    /// How much of the token that is pointed at a unit holds, 0..=1; none where no token is pointed at.
+    pub fn token_share(self, unit: u32) -> Option<f64> {
+        let Some(Target::Token(token)) = self.lit.with(|lit| lit.active) else {
+            return None;
+        };
+        self.shown.with(|shown| {
+            let units = &shown.words.get(token as usize)?.units;
+            let all: f64 = units.iter().map(|(_, score)| score).sum();
+            let own = units.iter().find(|(own, _)| *own == unit)?.1;
+            (all > 0.0).then_some(own / all)
+        })
+    }
+
+    /// A unit as it is rendered first; `painter` keeps it so.
+    pub fn unit_state(self, unit: u32) -> UnitState {
+        let cited = self
+            .index
+            .with_untracked(|index| !index.chunks_of(unit).is_empty());
+        UnitState {
+            lit: self.lit.with_untracked(|lit| lit.unit(unit)),
+            cited,
+            // What a sentence cites is in the tab order, the rest is reached from there by arrow keys.
+            tab_index: if cited { "0" } else { "-1" },
+            spoken: untrack(|| self.spoken(unit)),
+        }
     }
 
     /// Whether any unit of a source is lit.
@@ -87,18 +124,32 @@ impl Desk {
                 .with(|index| prompt.spoken_name(unit, index.chunks_of(unit)))
         })
     }
+}
 
-    /// `tabindex` of a unit: what a sentence cites is in the tab order, the rest is reached from there by arrow keys.
-    pub fn tab_index(self, unit: u32) -> &'static str {
-        if self.index.with(|index| index.chunks_of(unit).is_empty()) {
-            "-1"
-        } else {
-            "0"
+/// What an element of a unit shows.
+pub struct UnitState {
+    /// Lit.
+    pub lit: bool,
+    /// Cited by a sentence.
+    pub cited: bool,
+    /// In the tab order or not.
+    pub tab_index: &'static str,
+    /// Its name for a screen reader.
+    pub spoken: String,
+}
+
+fn reach(shown: Memo<Shown>, token: u32) -> TokenReach {
+    shown.with(|shown| {
+        let chunk = shown
+            .chunks
+            .iter()
+            .position(|chunk| (chunk.token_start..chunk.token_end).contains(&token));
+        let units = shown.words.get(token as usize).map(|word| &word.units);
+        let mut units: Vec<u32> = units.into_iter().flatten().map(|(unit, _)| *unit).collect();
+        units.sort_unstable();
+        TokenReach {
+            chunk: chunk.map(|chunk| chunk as u32),
+            units,
         }
-    }
-
-    /// Whether any sentence cites the unit.
-    pub fn cited(self, unit: u32) -> bool {
-        self.index.with(|index| !index.chunks_of(unit).is_empty())
-    }
+    })
 }

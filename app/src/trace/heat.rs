@@ -36,7 +36,9 @@ pub fn HeatOverlay(
         desk.shown.with(|shown| match lit.active {
             None => Vec::new(),
             Some(Target::Chunk(chunk)) => layers_of(shown, source, &[chunk], &lit.units, now),
-            Some(Target::Unit(_)) => layers_of(shown, source, &lit.chunks, &lit.units, now),
+            Some(Target::Unit(_) | Target::Token(_)) => {
+                layers_of(shown, source, &lit.chunks, &lit.units, now)
+            }
         })
     });
     Effect::new(move |_| {

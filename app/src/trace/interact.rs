@@ -15,7 +15,13 @@ fn element_of(event: &Event) -> Option<Element> {
 }
 
 fn target_in(desk: Desk, element: &Element) -> Option<Target> {
-    let named = element.closest("[data-chunk],[data-unit]").ok().flatten()?;
+    let named = element
+        .closest("[data-token],[data-chunk],[data-unit]")
+        .ok()
+        .flatten()?;
+    if let Some(token) = named.get_attribute("data-token") {
+        return token.parse().ok().map(Target::Token);
+    }
     if let Some(chunk) = named.get_attribute("data-chunk") {
         return chunk.parse().ok().map(Target::Chunk);
     }
@@ -55,7 +61,7 @@ pub fn focus_in(desk: Desk, event: &web_sys::FocusEvent) {
         element_of(event).is_some_and(|element| element.matches(":focus-visible").unwrap_or(false));
     let target = target_of(desk, event).filter(|_| visible);
     set(desk, |focus| focus.keyboard = target);
-    if let Some(Target::Chunk(_)) = target {
+    if let Some(Target::Chunk(_) | Target::Token(_)) = target {
         bring_into_view(desk);
     }
 }
@@ -95,7 +101,7 @@ pub fn click(desk: Desk, event: &MouseEvent) {
         }
         None => {
             let busy = element
-                .closest(".peek,a,button,input,label,summary,video,audio,select,textarea")
+                .closest(".peek,.panel,a,button,input,label,summary,video,audio,select,textarea")
                 .ok()
                 .flatten();
             if busy.is_none() {
@@ -125,7 +131,9 @@ pub fn key(desk: Desk, event: &KeyboardEvent) {
         _ => 0,
     };
     // Only the chunk or unit itself: a slider or a player inside the trace keeps its own keys.
-    let own = element.has_attribute("data-chunk") || element.has_attribute("data-unit");
+    let own = ["data-chunk", "data-unit", "data-token"]
+        .iter()
+        .any(|name| element.has_attribute(name));
     let Some(target) = target_in(desk, &element).filter(|_| own) else {
         return;
     };
@@ -155,6 +163,10 @@ pub fn key(desk: Desk, event: &KeyboardEvent) {
 fn move_on(desk: Desk, target: Target, by: i32, from: &Element) {
     let pinned = desk.focus.with_untracked(|focus| focus.pin.is_some());
     match target {
+        Target::Token(token) => {
+            let next = token.saturating_add_signed(by);
+            focus_on(from, &format!("[data-token=\"{next}\"]"));
+        }
         Target::Chunk(chunk) => {
             let count = desk.shown.with_untracked(|shown| shown.chunks.len() as u32);
             let Some(next) = step(Some(chunk), by, count) else {
@@ -196,6 +208,7 @@ fn first_interval(desk: Desk, target: Target) -> Option<Play> {
                 .into_iter()
                 .find_map(|badge| badge.play)
         })?,
+        Target::Token(_) => return None,
         Target::Unit(unit) => desk.prompt.with_untracked(|prompt| {
             let own = prompt.units.get(unit as usize)?;
             match own.extent {

@@ -8,9 +8,11 @@ mod heat;
 mod interact;
 mod lane;
 mod method;
+mod painter;
 mod peek;
 mod player;
 mod progress;
+mod prove;
 mod receipt;
 mod response;
 mod share;
@@ -19,9 +21,11 @@ mod source_sound;
 mod source_text;
 mod source_video;
 mod sources;
+mod stage;
+mod threads;
 mod unit_mark;
 mod view;
 
 #[cfg(feature = "ssr")]
 pub use lane::Waveform;
-pub use view::TraceView;
+pub use view::{Setting, TraceView};

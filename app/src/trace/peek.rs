@@ -4,6 +4,8 @@
 use attribution::record::{Extent, SourceItem};
 use leptos::prelude::*;
 
+use crate::media::media_url;
+
 use super::desk::{Desk, Play};
 use crate::badge::{Badge, strongest_box};
 use crate::focus::Target;
@@ -38,7 +40,7 @@ pub fn Peek(
                     );
                     view! { <span class="spot" style=style></span> }
                 });
-                view! { <span class="peek-pic"><img src=format!("/media/{media}") alt=""/>{spot}</span> }.into_any()
+                view! { <span class="peek-pic"><img src=media_url(&media) alt=""/>{spot}</span> }.into_any()
             }
             (SourceItem::Video { thumbnails, duration_secs, .. }, _) => {
                 let still = badge.play.and_then(|(_, start, end)| {
@@ -47,7 +49,7 @@ pub fn Peek(
                     thumbnails.get(at.min(thumbnails.len().saturating_sub(1))).cloned()
                 });
                 view! {
-                    {still.map(|hash| view! { <span class="peek-pic"><img src=format!("/media/{hash}") alt=""/></span> })}
+                    {still.map(|hash| view! { <span class="peek-pic"><img src=media_url(&hash) alt=""/></span> })}
                     <PlayButton desk badge=badge.clone()/>
                 }
                 .into_any()

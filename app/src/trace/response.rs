@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use attribution::record::{Method, Record};
+use attribution::record::Record;
 use leptos::prelude::*;
 
 use super::chunk::ChunkView;
 use super::desk::Desk;
 use super::method::MethodPanel;
 use super::progress::Progress;
+use super::prove::Prove;
 use super::receipt::ReceiptView;
-use super::share::CopyLink;
+use super::share::Share;
+use super::view::Setting;
+use crate::lens::Lens;
 use crate::live::Live;
 
 // As a string: with scripting on, a browser parses the inside of <noscript> as text, and hydration would not find it.
@@ -27,12 +30,12 @@ pub fn Response(
     model: String,
     /// Once there.
     record: RwSignal<Option<Arc<Record>>>,
-    /// The settings shown.
-    method: RwSignal<Option<Method>>,
+    /// How it is looked at.
+    lens: RwSignal<Option<Lens>>,
     /// Until then.
     live: RwSignal<Live>,
-    /// Inside another page.
-    embedded: bool,
+    /// Where the trace stands.
+    setting: Setting,
 ) -> impl IntoView {
     let desk = Desk::around();
     let count = Memo::new(move |_| desk.shown.with(|shown| shown.chunks.len() as u32));
@@ -43,6 +46,9 @@ pub fn Response(
     });
     let empty =
         move || record.with(Option::is_some) && count.get() == 0 && tail.with(String::is_empty);
+    let page = setting == Setting::Page;
+    let tools = matches!(setting, Setting::Page | Setting::Example | Setting::Beside);
+    let (proved, shared) = (id.clone(), id.clone());
     view! {
             <section class="answer" aria-label="Answer">
                 <div class="answer-head">
@@ -56,11 +62,12 @@ pub fn Response(
                     {move || writing.get().then(|| view! { <span class="caret" aria-hidden="true"></span> })}
                     {move || empty().then(|| view! { <span class="soft">"The answer is empty."</span> })}
                 </div>
-    <noscript inner_html=NO_SCRIPT></noscript>
-                {move || record.get().map(|record| view! { <MethodPanel recorded=record.method.clone() method/> })}
-                {(!embedded).then(|| view! { <div class="share"><CopyLink/></div> })}
-                {move || record.get().filter(|_| !embedded).map(|record| view! { <ReceiptView record/> })}
-            </section>
-        }
-        .into_any()
+            <noscript inner_html=NO_SCRIPT></noscript>
+            {move || record.get().filter(|_| page).map(|record| view! { <Prove id=proved.clone() record lens/> })}
+            {move || record.get().filter(|_| tools).map(|record| view! { <MethodPanel record lens/> })}
+            {page.then(|| view! { <Share id=shared record lens/> })}
+            {move || record.get().filter(|_| page).map(|record| view! { <ReceiptView record/> })}
+        </section>
+    }
+    .into_any()
 }

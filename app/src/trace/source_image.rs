@@ -5,6 +5,8 @@ use std::sync::Arc;
 use attribution::record::{Extent, Rect};
 use leptos::prelude::*;
 
+use crate::media::media_url;
+
 use super::heat::HeatOverlay;
 use super::unit_mark::UnitMark;
 use crate::shown::Prompt;
@@ -56,7 +58,7 @@ pub fn ImageSource(
         } else {
             name
         };
-        view! { <img src=format!("/media/{media}") alt=alt width=width_px.to_string() height=height_px.to_string()/> }.into_any()
+        view! { <img src=media_url(&media) alt=alt width=width_px.to_string() height=height_px.to_string()/> }.into_any()
     };
     view! {
         <div class="pic" style=format!("--ratio:{:.4}", f64::from(width_px.max(1)) / f64::from(height_px.max(1)))>

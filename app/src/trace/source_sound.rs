@@ -5,6 +5,8 @@ use attribution::record::{Interval, Track};
 use attribution::transcript::{Segment, Transcript, TranscriptOrigin};
 use leptos::prelude::*;
 
+use crate::media::media_url;
+
 use super::desk::{Desk, Play};
 use super::lane::{Lane, Ticks, Waveform};
 use super::player::Player;
@@ -24,7 +26,7 @@ pub fn SoundSource(
     /// What was said, where units follow it.
     transcript: Option<Transcript>,
 ) -> impl IntoView {
-    let player = Player::new(format!("media-{source}"));
+    let player = Player::new(format!("{}media-{source}", Desk::around().prefix));
     let element = (!media.is_empty()).then(|| {
         view! {
             <audio
@@ -32,7 +34,7 @@ pub fn SoundSource(
                 class="native"
                 controls
                 preload="metadata"
-                src=format!("/media/{media}")
+                src=media_url(&media)
                 on:play=move |_| player.started()
                 on:pause=move |_| player.stopped()
                 on:ended=move |_| player.stopped()

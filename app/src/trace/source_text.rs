@@ -28,19 +28,21 @@ pub fn TextSource(
                 .into_iter()
                 .map(|piece| match piece.unit {
                     None => piece.text.into_any(),
-                    Some((index, id)) => view! {
-                        <span
-                            class="u"
-                            class:cited=move || desk.cited(index)
-                            id=format!("u-{id}")
-                            data-unit=id
-                            data-lit=move || desk.unit_lit(index)
-                            tabindex=move || desk.tab_index(index)
-                            role="group"
-                            aria-label=move || desk.spoken(index)
-                        >{piece.text}</span>
+                    Some((index, id)) => {
+                        let state = desk.unit_state(index);
+                        view! {
+                            <span
+                                class=if state.cited { "u cited" } else { "u" }
+                                id=desk.unit_dom_id(&id)
+                                data-unit=id
+                                data-lit=state.lit.then_some("")
+                                tabindex=state.tab_index
+                                role="group"
+                                aria-label=state.spoken
+                            >{piece.text}</span>
+                        }
+                        .into_any()
                     }
-                    .into_any(),
                 })
                 .collect_view()}
         </p>

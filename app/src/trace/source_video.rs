@@ -3,12 +3,15 @@
 use attribution::record::{Extent, Track};
 use leptos::prelude::*;
 
+use crate::media::media_url;
+
 use super::desk::Desk;
 use super::heat::HeatOverlay;
 use super::lane::{Lane, Ticks, Waveform};
 use super::player::Player;
 use super::source_sound::{Controls, active_intervals};
 use crate::focus::Target;
+use crate::shown::Prompt;
 
 /// The film. A sentence that cites it shows the frame in the middle of its best interval.
 #[component]
@@ -29,7 +32,7 @@ pub fn VideoSource(
     thumbnails: Vec<String>,
 ) -> impl IntoView {
     let desk = Desk::around();
-    let player = Player::new(format!("media-{source}"));
+    let player = Player::new(format!("{}media-{source}", Desk::around().prefix));
     let moment = Memo::new(move |_| moment_to_show(desk, source));
     Effect::new(move |_| {
         if let Some(moment) = moment.get()
@@ -39,7 +42,7 @@ pub fn VideoSource(
         }
     });
     let playable = !media.is_empty();
-    let poster = thumbnails.first().map(|hash| format!("/media/{hash}"));
+    let poster = thumbnails.first().map(|hash| media_url(&hash));
     let screen = if playable {
         view! {
             <video
@@ -48,7 +51,7 @@ pub fn VideoSource(
                 playsinline
                 preload="auto"
                 poster=poster
-                src=format!("/media/{media}")
+                src=media_url(&media)
                 on:play=move |_| player.started()
                 on:pause=move |_| player.stopped()
                 on:ended=move |_| player.stopped()
@@ -80,7 +83,7 @@ pub fn VideoSource(
         <div class="timeline">
             <Lane source track=Track::Picture duration_secs player>
                 <div class="strip" aria-hidden="true">
-                    {thumbnails.into_iter().map(|hash| view! { <img src=format!("/media/{hash}") alt=""/> }).collect_view()}
+                    {thumbnails.into_iter().map(|hash| view! { <img src=media_url(&hash) alt=""/> }).collect_view()}
                 </div>
             </Lane>
             {has_sound.then(|| view! {
@@ -102,19 +105,28 @@ fn moment_to_show(desk: Desk, source: usize) -> Option<f64> {
             .into_iter()
             .max_by(|a, b| a.mass.total_cmp(&b.mass))
             .map(|best| (best.start_secs + best.end_secs) / 2.0),
-        Target::Unit(unit) => desk.prompt.with(|prompt| {
-            let own = prompt
-                .units
-                .get(unit as usize)
-                .filter(|own| own.source as usize == source)?;
-            match own.extent {
-                Extent::Time {
-                    start_secs,
-                    end_secs,
-                    ..
-                } => Some((start_secs + end_secs) / 2.0),
-                _ => None,
-            }
+        Target::Token(token) => desk.shown.with(|shown| {
+            let units = &shown.words.get(token as usize)?.units;
+            units
+                .iter()
+                .find_map(|(unit, _)| middle_of(&shown.prompt, *unit, source))
         }),
+        Target::Unit(unit) => desk.prompt.with(|prompt| middle_of(prompt, unit, source)),
+    }
+}
+
+/// The middle of a bin of this source.
+fn middle_of(prompt: &Prompt, unit: u32, source: usize) -> Option<f64> {
+    let own = prompt
+        .units
+        .get(unit as usize)
+        .filter(|own| own.source as usize == source)?;
+    match own.extent {
+        Extent::Time {
+            start_secs,
+            end_secs,
+            ..
+        } => Some((start_secs + end_secs) / 2.0),
+        _ => None,
     }
 }

@@ -7,6 +7,8 @@ use attribution::label::source_label;
 use attribution::record::{Modality, Source, SourceItem};
 use leptos::prelude::*;
 
+use crate::media::media_url;
+
 use super::desk::Desk;
 use super::source_image::ImageSource;
 use super::source_sound::SoundSource;
@@ -139,7 +141,7 @@ fn join(name: &str, rest: String) -> String {
 /// An item before the model has looked at it.
 #[component]
 fn Waiting(item: ItemView) -> impl IntoView {
-    let media = |hash: &str| format!("/media/{hash}");
+    let media = |hash: &str| media_url(hash);
     let (modality, body) = match item {
         ItemView::Text { text } => (
             Modality::Text,

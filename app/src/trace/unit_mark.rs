@@ -1,4 +1,4 @@
-//! One source unit as a focusable mark over its source.
+//! One source unit as a focusable mark over its source. `painter` changes it when something lights up.
 
 use leptos::prelude::*;
 
@@ -17,17 +17,18 @@ pub fn UnitMark(
     style: String,
 ) -> impl IntoView {
     let desk = Desk::around();
+    let state = desk.unit_state(index);
     view! {
         <button
             type="button"
-            class=class
-            class:cited=move || desk.cited(index)
-            id=format!("u-{id}")
+            class=if state.cited { format!("{class} cited") } else { class.to_owned() }
+            id=desk.unit_dom_id(&id)
             data-unit=id
-            data-lit=move || desk.unit_lit(index)
-            tabindex=move || desk.tab_index(index)
-            aria-label=move || desk.spoken(index)
+            data-lit=state.lit.then_some("")
+            tabindex=state.tab_index
+            aria-label=state.spoken
             style=style
         ></button>
     }
+    .into_any()
 }

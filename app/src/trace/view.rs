@@ -3,32 +3,56 @@
 
 use std::sync::Arc;
 
-use attribution::record::{Method, Record};
+use attribution::record::Record;
 use leptos::prelude::*;
 
 use super::desk::Desk;
-use super::edge::EdgeMarker;
+use super::edge::EdgeMarkers;
 use super::interact;
+use super::painter::paint_units;
 use super::response::Response;
 use super::share::keep_url;
 use super::sources::Sources;
+use super::stage::Stage;
+use super::threads::Threads;
 use crate::data::{self, TraceStatus};
 use crate::focus::{Focus, Target};
+use crate::lens::{Lens, pairs};
 use crate::live::{Live, LiveState};
 use crate::send::get;
-use crate::shown::Shown;
+use crate::shown::{Prompt, Shown};
 use crate::stream::follow;
+
+/// Where a trace stands, and so what is around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// A page of its own: the URL follows what is pointed at.
+    Page,
+    /// Inside the start page.
+    Example,
+    /// Inside someone else's page.
+    Embed,
+    /// On a projector.
+    Stage,
+    /// Beside another trace, whose focus it shares.
+    Beside,
+}
 
 /// One trace, being made or finished.
 #[component]
 pub fn TraceView(
     /// As loaded.
     trace: data::TraceView,
-    /// The address' query: what of the trace is pointed at.
+    /// The address' query: what of the trace is pointed at, and through which lens.
     query: String,
-    /// Inside another page: the URL is left alone.
+    /// Where it stands.
+    setting: Setting,
+    /// The focus that it shares with another trace.
     #[prop(optional)]
-    embedded: bool,
+    shared: Option<RwSignal<Focus>>,
+    /// In front of its DOM ids.
+    #[prop(optional)]
+    prefix: &'static str,
 ) -> impl IntoView {
     let data::TraceView {
         id,
@@ -37,23 +61,48 @@ pub fn TraceView(
         record,
         ..
     } = trace;
-    let first_method = record.as_ref().map(|record| record.method.clone());
+    let lens = RwSignal::new(
+        record
+            .as_ref()
+            .map(|record| Lens::from_query(record, &query)),
+    );
     let record = RwSignal::new(record.map(Arc::new));
-    let method = RwSignal::new(first_method);
     let live = RwSignal::new(Live::in_state(first_state(&status)));
-    let shown = Memo::new(move |_| match (record.get(), method.get()) {
-        (Some(record), Some(method)) => Shown::of_record(&record, &method),
+    let replay = RwSignal::new(None::<usize>);
+    let prompt = Memo::new(move |_| {
+        record.with(|record| {
+            record.as_ref().map(|record| {
+                Arc::new(Prompt {
+                    sources: record.sources.clone(),
+                    units: record.units.clone(),
+                })
+            })
+        })
+    });
+    let whole = Memo::new(move |_| match (record.get(), prompt.get(), lens.get()) {
+        (Some(record), Some(prompt), Some(lens)) => Shown::of_record(&record, &prompt, &lens),
         _ => live.with(|live| live.shown.clone()),
     });
+    let shown = Memo::new(move |_| match replay.get() {
+        Some(tokens) => whole.with(|shown| shown.after_tokens(tokens)),
+        None => whole.get(),
+    });
 
-    let pin = if embedded { None } else { pin_in(&query) };
-    let desk = Desk::provide(
-        shown,
-        Focus {
-            pin,
+    let alone = setting != Setting::Example && shared.is_none();
+    let focus = shared.unwrap_or_else(|| {
+        RwSignal::new(Focus {
+            pin: if alone { pin_in(&query) } else { None },
             ..Focus::default()
-        },
-    );
+        })
+    });
+    let desk = Desk::provide(shown, focus, prefix);
+    for (key, value) in pairs(&query).filter(|_| alone) {
+        match key {
+            "tokens" => desk.tokens.set(value == "1"),
+            "threads" => desk.threads.set(value == "1"),
+            _ => {}
+        }
+    }
     let state = Memo::new(move |_| {
         if record.with(Option::is_some) {
             return "finished";
@@ -65,22 +114,27 @@ pub fn TraceView(
         })
     });
 
-    if !embedded {
-        keep_url(desk);
+    if matches!(setting, Setting::Page | Setting::Stage | Setting::Embed) {
+        keep_url(desk, record, lens);
     }
+    paint_units(desk);
     interact::release_on_escape(desk);
-    follow_until_recorded(id.clone(), live, record, method);
+    follow_until_recorded(id.clone(), live, record, lens);
 
     let question = request.prompt.clone();
-    let title = match (embedded, question.trim().is_empty()) {
-        (_, true) => None,
-        (true, false) => Some(view! { <h2 class="question">{question}</h2> }.into_any()),
-        (false, false) => Some(view! { <h1 class="question">{question}</h1> }.into_any()),
+    let title = match (setting, question.trim().is_empty()) {
+        (_, true) | (Setting::Beside, _) => None,
+        (Setting::Example, false) => {
+            Some(view! { <h2 class="question">{question}</h2> }.into_any())
+        }
+        (_, false) => Some(view! { <h1 class="question">{question}</h1> }.into_any()),
     };
+    let stage = (setting == Setting::Stage).then(|| view! { <Stage id=id.clone() replay whole/> });
     view! {
         <div
             class="trace"
-            class:embedded=embedded
+            class:embedded=setting == Setting::Example
+            data-setting=setting.name()
             data-state=move || state.get()
             data-active=move || desk.lit.with(|lit| lit.active.is_some()).then_some("")
             on:mouseover=move |event| interact::hover(desk, &event)
@@ -93,12 +147,26 @@ pub fn TraceView(
             {title}
             <div class="desk">
                 <Sources request=request.clone()/>
-                <Response id model=request.model.clone() record method live embedded/>
+                <Response id model=request.model.clone() record lens live setting/>
             </div>
-            <EdgeMarker/>
+            <EdgeMarkers/>
+            <Threads/>
+            {stage}
         </div>
     }
     .into_any()
+}
+
+impl Setting {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Example => "example",
+            Self::Embed => "embed",
+            Self::Stage => "stage",
+            Self::Beside => "beside",
+        }
+    }
 }
 
 fn first_state(status: &TraceStatus) -> LiveState {
@@ -114,8 +182,7 @@ fn first_state(status: &TraceStatus) -> LiveState {
 
 /// `?s=3`: the sentence that the link points at, from 0.
 fn pin_in(query: &str) -> Option<Target> {
-    let pairs = query.trim_start_matches('?').split('&');
-    let chunk = pairs.filter_map(|pair| pair.strip_prefix("s=")).next()?;
+    let chunk = pairs(query).find(|(key, _)| *key == "s")?.1;
     chunk.parse::<u32>().ok().map(Target::Chunk)
 }
 
@@ -124,7 +191,7 @@ fn follow_until_recorded(
     id: String,
     live: RwSignal<Live>,
     record: RwSignal<Option<Arc<Record>>>,
-    method: RwSignal<Option<Method>>,
+    lens: RwSignal<Option<Lens>>,
 ) {
     let stream_id = id.clone();
     Effect::new(move |_| {
@@ -144,7 +211,7 @@ fn follow_until_recorded(
                 .and_then(|json| serde_json::from_str::<Record>(&json).ok())
             {
                 Some(loaded) => {
-                    method.set(Some(loaded.method.clone()));
+                    lens.set(Some(Lens::recorded(&loaded)));
                     record.set(Some(Arc::new(loaded)));
                 }
                 None => live.update(|live| {

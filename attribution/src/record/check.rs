@@ -123,13 +123,14 @@ impl Record {
                     .iter()
                     .flatten()
                     .all(|m| (m.0 as usize) < units);
+            let inside = trace.inside.is_empty() || trace.inside.len() == self.tokens.len();
             let heat = trace.heat.len() == self.chunks.len()
                 && trace.heat.iter().flatten().all(|map| {
                     (map.unit as usize) < units
                         && u64::from(map.grid.rows) * u64::from(map.grid.cols) * 2
                             == map.cells.len() as u64
                 });
-            if !(masses && heat) {
+            if !(masses && heat && inside) {
                 return damaged("a signal that does not belong to its tokens");
             }
         }

@@ -25,10 +25,13 @@ use crate::store::Store;
 
 mod examples;
 mod faithfulness;
+mod figure;
 mod health;
 mod media;
 mod models;
+mod offline;
 pub mod pages;
+mod share;
 mod traces;
 mod upload;
 
@@ -50,6 +53,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Permits to read an upload.
     pub uploads: Semaphore,
+    /// Permits to draw a picture.
+    pub drawing: Semaphore,
     /// True once the default model is loaded.
     pub ready: watch::Receiver<bool>,
     /// Where the page's scripts and styles come from.
@@ -93,6 +98,15 @@ pub fn router(state: AppState) -> Router {
         .route("/api/traces/{id}/events", get(traces::events))
         .route("/api/traces/{id}/stop", post(traces::stop))
         .route("/api/traces/{id}/faithfulness", post(faithfulness::ask))
+        .route("/api/traces/{id}/share", post(share::create))
+        .route("/api/traces/{id}/delete", post(share::delete))
+        .route("/s/{short}", get(share::follow))
+        .route("/s/{short}/qr.svg", get(share::short_code))
+        .route("/t/{id}/qr.svg", get(share::trace_code))
+        .route("/t/{id}/card.png", get(figure::card))
+        .route("/t/{id}/figure.svg", get(figure::svg))
+        .route("/t/{id}/figure.png", get(figure::png))
+        .route("/t/{id}/page.html", get(offline::page))
         .route("/api/examples/{task}", post(examples::create))
         .route("/api/models", get(models::list))
         .route("/api/limits", get(models::limits))

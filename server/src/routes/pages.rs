@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{
-    LeptosRoutes, ResponseOptions, generate_route_list, render_app_to_stream_with_context,
+    LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context,
 };
 
 use super::AppState;
@@ -34,12 +34,17 @@ async fn file_or_not_found(State(state): State<AppState>, request: Request) -> R
     if let Some(file) = state.assets.get(request.uri().path(), request.headers()) {
         return file;
     }
-    let options = state.leptos.clone();
-    let render =
-        render_app_to_stream_with_context(page_context(state), move || app::shell(options.clone()));
-    let mut response = render(request).await.into_response();
+    let mut response = render(state, request).await;
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
+}
+
+/// The page at a request's address.
+pub async fn render(state: AppState, request: Request) -> Response {
+    let options = state.leptos.clone();
+    let render =
+        render_app_async_with_context(page_context(state), move || app::shell(options.clone()));
+    render(request).await.into_response()
 }
 
 /// What every render is given. Status and policy are the page's own business.

@@ -20,13 +20,16 @@ use crate::{id, sse};
 pub struct Accepted {
     id: String,
     url: String,
+    /// Who holds this link may delete the trace.
+    delete: String,
 }
 
 /// 202 with where to look.
-pub fn accepted(id: String) -> Response {
+pub fn accepted(id: String, delete_key: &str) -> Response {
     let url = format!("/t/{id}");
+    let delete = format!("/t/{id}/delete?key={delete_key}");
     let location = HeaderValue::try_from(&url);
-    let mut response = (StatusCode::ACCEPTED, Json(Accepted { id, url })).into_response();
+    let mut response = (StatusCode::ACCEPTED, Json(Accepted { id, url, delete })).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -48,18 +51,19 @@ pub async fn submit(
     options: Options,
     task: String,
 ) -> Result<Response, ApiError> {
-    let id = id::fresh()?;
+    let (id, delete_key) = (id::fresh()?, id::fresh()?);
     let new = NewTrace {
         id: id.clone(),
         request,
         options,
         task,
         gallery: None,
+        delete_key: Some(delete_key.clone()),
     };
     let (jobs, store) = (state.jobs.clone(), state.store.clone());
     blocking(move || jobs.submit(&store, &new).map_err(refusal)).await?;
     tracing::info!(%id, "trace accepted");
-    Ok(accepted(id))
+    Ok(accepted(id, &delete_key))
 }
 
 /// The error of a refused job.

@@ -15,4 +15,5 @@ mod minicpm;
 mod models;
 mod pages;
 mod refusals;
+mod share;
 mod survival;
