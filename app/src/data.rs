@@ -254,6 +254,9 @@ pub trait PageData: Send + Sync + 'static {
     fn models(&self) -> Vec<ModelView>;
     /// Limits and queue.
     fn limits(&self) -> LimitsView;
+    /// The shipped model's figures; none where the program was built without them.
+    #[cfg(feature = "ssr")]
+    fn evaluation(&self) -> Option<std::sync::Arc<crate::evaluation::Evaluation>>;
 }
 
 /// What the server lent this render; none only where a page is rendered outside a request.

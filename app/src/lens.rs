@@ -156,10 +156,10 @@ impl Lens {
                 }
                 "prompt" => lens.method.cite_prompt = value == "1",
                 "compete" => {
-                    curation.competition = match value {
-                        "apart" => Competition::Apart,
-                        _ => Competition::All,
-                    };
+                    let mut ways = Competition::WAYS.into_iter();
+                    if let Some(way) = ways.find(|way| way.name() == value) {
+                        curation.competition = way;
+                    }
                 }
                 "chunk" => lens.size = Size::from_name(value).unwrap_or(lens.size),
                 "regions" => {
@@ -198,11 +198,7 @@ impl Lens {
             note("prompt", u8::from(own.cite_prompt).to_string());
         }
         if own.curation.competition != was.curation.competition {
-            let name = match own.curation.competition {
-                Competition::All => "all",
-                Competition::Apart => "apart",
-            };
-            note("compete", name.to_owned());
+            note("compete", own.curation.competition.name().to_owned());
         }
         if self.size != recorded.size {
             note("chunk", self.size.name().to_owned());

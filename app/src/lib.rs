@@ -9,9 +9,13 @@
 
 mod alive;
 pub mod badge;
+#[cfg(feature = "ssr")]
+pub mod charts;
 pub mod compare;
 mod compose;
 pub mod data;
+#[cfg(feature = "ssr")]
+pub mod evaluation;
 pub mod focus;
 mod glyph;
 pub mod lens;

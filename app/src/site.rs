@@ -8,7 +8,7 @@ use leptos_router::components::{A, Route, Router, Routes};
 use leptos_router::path;
 
 use crate::pages::{
-    About, ComparePage, DeletePage, EmbedPage, Home, Missing, New, StagePage, TracePage,
+    About, ComparePage, DeletePage, EmbedPage, Eval, Home, Missing, New, StagePage, TracePage,
 };
 use crate::theme::{self, ThemeToggle};
 
@@ -109,6 +109,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/t/:id/present") view=StagePage ssr=SsrMode::Async/>
                 <Route path=path!("/t/:id/delete") view=|| view! { <Frame><DeletePage/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/compare/:left/:right") view=|| view! { <Frame><ComparePage/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/eval") view=|| view! { <Frame><Eval/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/about") view=|| view! { <Frame><About/></Frame> } ssr=SsrMode::Async/>
             </Routes>
         </Router>
@@ -127,6 +128,7 @@ fn Frame(children: Children) -> impl IntoView {
                 </A>
                 <nav aria-label="Site">
                     <A href="/new">"New trace"</A>
+                    <A href="/eval">"Evaluation"</A>
                     <A href="/about">"About"</A>
                     <ThemeToggle/>
                 </nav>

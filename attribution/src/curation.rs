@@ -42,6 +42,7 @@ pub struct CurationConfig {
 }
 
 impl Default for CurationConfig {
+    /// The paper's.
     fn default() -> Self {
         Self {
             coverage: 0.85,
@@ -66,12 +67,43 @@ pub enum Competition {
     /// All of them: a token is traced to one unit (the paper's Algorithm 1; the package for images and text).
     #[default]
     All,
+    /// All of them, and a chunk's votes are curated as one: a source needs its share of the whole chunk, not of what its
+    /// modality got.
+    Together,
     /// Those of each modality and track apart: a token votes once in each (the package for sound and film).
     Apart,
 }
 
+impl Competition {
+    /// Every way, the paper's first.
+    pub const WAYS: [Self; 3] = [Self::All, Self::Together, Self::Apart];
+
+    /// The name used in records, flags and URLs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Together => "together",
+            Self::Apart => "apart",
+        }
+    }
+}
+
 impl Default for Method {
+    /// What new traces use: the paper's, but curated together (DESIGN.md has the numbers).
     fn default() -> Self {
+        Self {
+            curation: CurationConfig {
+                competition: Competition::Together,
+                ..CurationConfig::default()
+            },
+            ..Self::paper()
+        }
+    }
+}
+
+impl Method {
+    /// The paper's: votes are curated within each modality.
+    pub fn paper() -> Self {
         Self {
             signal: SignalKind::AttMean,
             unit_score: UnitScore::Sum,
@@ -220,7 +252,7 @@ impl<'a> Curator<'a> {
         }
     }
 
-    /// The votes of the tokens `chunk.token_start..chunk.token_end`, apart by group, each in token order.
+    /// The votes of the tokens `chunk.token_start..chunk.token_end`, each with its group, in token order.
     /// A token without visible text (special, white space) does not vote.
     pub fn votes(
         &self,
@@ -228,8 +260,8 @@ impl<'a> Curator<'a> {
         chunk: &Chunk,
         tokens: &[Token],
         masses: &[Vec<UnitMass>],
-    ) -> [Vec<Vote>; 5] {
-        let mut votes: [Vec<Vote>; 5] = Default::default();
+    ) -> Vec<(Group, Vote)> {
+        let mut votes = Vec::new();
         for index in chunk.token_start as usize..chunk.token_end as usize {
             let (Some(token), Some(masses)) = (tokens.get(index), masses.get(index)) else {
                 break;
@@ -244,15 +276,17 @@ impl<'a> Curator<'a> {
                 if let Some((unit, confidence)) = self.winner(masses, of)
                     && let Some(group) = self.groups[unit as usize]
                 {
-                    votes[group.index()].push(Vote {
+                    let pos = token.pos;
+                    let vote = Vote {
                         unit,
-                        pos: token.pos,
+                        pos,
                         confidence,
-                    });
+                    };
+                    votes.push((group, vote));
                 }
             };
             match self.method.curation.competition {
-                Competition::All => cast(None),
+                Competition::All | Competition::Together => cast(None),
                 Competition::Apart => Group::ALL.into_iter().for_each(|group| cast(Some(group))),
             }
         }
@@ -288,14 +322,22 @@ impl<'a> Curator<'a> {
         tokens: &[Token],
         masses: &[Vec<UnitMass>],
     ) -> ChunkAttribution {
-        let mut cited: Vec<(Modality, Citation)> = Vec::new();
-        for (group, votes) in Group::ALL
+        let config = &self.method.curation;
+        let votes = self.votes(response, chunk, tokens, masses);
+        let of = |wanted: &dyn Fn(Group) -> bool| -> Vec<Citation> {
+            let own = votes.iter().filter(|(group, _)| wanted(*group));
+            curate(&own.map(|(_, vote)| *vote).collect::<Vec<_>>(), config)
+        };
+        let taken: Vec<Citation> = match config.competition {
+            Competition::Together => of(&|_| true),
+            Competition::All | Competition::Apart => (Group::ALL.into_iter())
+                .flat_map(|group| of(&move |own| own == group))
+                .collect(),
+        };
+        let mut cited: Vec<(Modality, Citation)> = taken
             .into_iter()
-            .zip(self.votes(response, chunk, tokens, masses))
-        {
-            let curated = curate(&votes, &self.method.curation);
-            cited.extend(curated.into_iter().map(|c| (group.modality(), c)));
-        }
+            .filter_map(|own| Some((self.groups[own.unit as usize]?.modality(), own)))
+            .collect();
         // Stable: within a film, picture and sound interleave by score.
         cited.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.score.total_cmp(&a.1.score)));
         let cited: Vec<Citation> = cited.into_iter().map(|(_, c)| rounded(c)).collect();

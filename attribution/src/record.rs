@@ -14,7 +14,7 @@ pub(crate) use check::check_counts;
 pub use settings::{AudioUnits, ChunkSize, Settings, Turn};
 
 /// The version written by this code. Every version ever shipped still loads (see `tests/golden`).
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// Most sources of a record.
 pub const MAX_SOURCES: usize = 1_000;
@@ -44,7 +44,7 @@ pub struct Record {
     pub tokens: Vec<Token>,
     /// Chunks of `response`; they partition it.
     pub chunks: Vec<Chunk>,
-    /// One per signal, in the order of [`SignalKind::ALL`].
+    /// One per signal, in the order of [`SignalKind::ALL`]; records of version 1 have the first three.
     pub signals: Vec<SignalTrace>,
     /// The settings with which `attributions` were made.
     pub method: Method,
@@ -261,7 +261,7 @@ pub struct Chunk {
     pub token_end: u32,
 }
 
-/// The three token-level signals.
+/// The token-level signals: the paper's three, and two of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignalKind {
@@ -271,11 +271,21 @@ pub enum SignalKind {
     AttRaw,
     /// Gradient of the chosen logit times attention, last layer, mean over heads, clamped at 0.
     AttGrads,
+    /// Attention, each layer with the weight of what it puts on few sources.
+    AttFocus,
+    /// AttFocus above each position's mean over the steps before.
+    AttRise,
 }
 
 impl SignalKind {
-    /// Every signal, in record order.
-    pub const ALL: [Self; 3] = [Self::AttMean, Self::AttRaw, Self::AttGrads];
+    /// Every signal, in record order. A new one is appended, and raises the record's version.
+    pub const ALL: [Self; 5] = [
+        Self::AttMean,
+        Self::AttRaw,
+        Self::AttGrads,
+        Self::AttFocus,
+        Self::AttRise,
+    ];
 
     /// The name used in records, flags and URLs.
     pub fn name(self) -> &'static str {
@@ -283,6 +293,8 @@ impl SignalKind {
             Self::AttMean => "attmean",
             Self::AttRaw => "attraw",
             Self::AttGrads => "attgrads",
+            Self::AttFocus => "attfocus",
+            Self::AttRise => "attrise",
         }
     }
 }

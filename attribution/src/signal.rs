@@ -17,6 +17,8 @@ impl SignalKind {
             Self::AttMean => 0,
             Self::AttRaw => 1,
             Self::AttGrads => 2,
+            Self::AttFocus => 3,
+            Self::AttRise => 4,
         }
     }
 }
@@ -28,7 +30,10 @@ impl FromStr for SignalKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("no signal {name:?}: choose attmean, attraw or attgrads"))
+            .ok_or_else(|| {
+                let names = Self::ALL.map(Self::name).join(", ");
+                format!("no signal {name:?}: choose one of {names}")
+            })
     }
 }
 

@@ -147,7 +147,7 @@ fn mass_goes_where_a_position_looks() {
     builder.look(4, vec![(0, 1.0)]);
     let mut scores = vec![0.0; layout.positions()];
     (scores[2], scores[4], scores[5]) = (0.4, 9.0, 0.1);
-    let signals = [&scores[..], &scores, &scores];
+    let signals = SignalKind::ALL.map(|_| &scores[..]);
     builder.push_step(signals).expect("as long as the prompt");
     let token = Token {
         id: 1,

@@ -15,7 +15,7 @@ fn methods() -> Vec<Method> {
     for signal in SignalKind::ALL {
         for unit_score in UnitScore::ALL {
             for cite_prompt in [false, true] {
-                for competition in [Competition::All, Competition::Apart] {
+                for competition in [Competition::All, Competition::Together, Competition::Apart] {
                     let curation = CurationConfig {
                         competition,
                         ..CurationConfig::default()
@@ -158,30 +158,50 @@ fn heat_maps_are_whole() {
 /// Every version ever shipped loads. `OMNITRACE_BLESS=1` writes the current version's file anew.
 #[test]
 fn golden_records_load() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.json");
-    let (mut record, _) = sample::traced(&Method::default());
+    let path = |version: u32| {
+        let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+        format!("{tests}/v{version}.json")
+    };
+    let (record, _) = sample::traced(&Method::default());
     if std::env::var_os("OMNITRACE_BLESS").is_some() {
-        std::fs::write(path, record.to_json().unwrap()).unwrap();
+        std::fs::write(path(RECORD_VERSION), record.to_json().unwrap()).unwrap();
     }
-    let golden = Record::from_json(&std::fs::read_to_string(path).unwrap()).unwrap();
-    // The golden record is older than this field.
-    for signal in &mut record.signals {
-        signal.inside.clear();
-    }
+    let read = |version| Record::from_json(&std::fs::read_to_string(path(version)).unwrap());
+    let golden = read(RECORD_VERSION).unwrap();
     assert_eq!(golden, record);
     assert_eq!(recurate(&golden, &golden.method), golden.attributions);
+
+    // Version 1: the paper's three signals, curated as the paper does; what they say has not changed.
+    let (mut paper, _) = sample::traced(&Method::paper());
+    for signal in &mut paper.signals {
+        // Those records are older than this field.
+        signal.inside.clear();
+    }
+    let first = read(1).unwrap();
+    assert_eq!(first.signals, paper.signals[..3]);
+    assert_eq!(first.attributions, paper.attributions);
+    assert_eq!(recurate(&first, &first.method), first.attributions);
+    let newer = Method {
+        signal: SignalKind::AttFocus,
+        ..Method::default()
+    };
+    assert!(
+        recurate(&first, &newer)
+            .iter()
+            .all(|own| own.cited.is_empty())
+    );
 }
 
 #[test]
 fn other_versions_and_damage_are_refused() {
     let (record, _) = sample::traced(&Method::default());
     let json = record.to_json().unwrap();
-    let newer = json.replacen("\"version\":1", "\"version\":2", 1);
+    let newer = json.replacen("\"version\":2", "\"version\":3", 1);
     assert!(matches!(
         Record::from_json(&newer),
         Err(AttributionError::RecordVersion {
-            found: 2,
-            newest: 1
+            found: 3,
+            newest: 2
         })
     ));
     assert!(matches!(

@@ -12,6 +12,7 @@ use crate::detokenize::Detokenizer;
 use crate::generate::generate;
 use crate::looks;
 use crate::model::{DecodedSource, DecodedTurn, Encoded, Family, Prompt};
+use crate::signals::Derived;
 use crate::sources::SourceDecoder;
 use crate::{EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 
@@ -190,6 +191,7 @@ fn answer(
         return Ok((Vec::new(), Finish::Stopped));
     }
     let mut detokenizer = Detokenizer::new(&model.tokenizer);
+    let mut derived = Derived::new(&prompt.layout);
     let mut index = 0;
     generate(
         session.as_mut(),
@@ -201,16 +203,13 @@ fn answer(
             if family.end_ids().contains(&step.id) || index + 1 == max_new {
                 text += &detokenizer.finish();
             }
+            derived.push(&step.scores);
             if let Some(scores) = scores.as_mut() {
                 scores.push(&step.scores);
+                scores.push_derived(&derived);
             }
-            let signals = [
-                &step.scores.attmean[..],
-                &step.scores.attraw,
-                &step.scores.attgrads,
-            ];
             let closed = live
-                .push(step.id, &text, signals)
+                .push(step.id, &text, derived.signals(&step.scores))
                 .map_err(attribution_error)?;
             events.send(TraceEvent::Token { index, text });
             for chunk in closed {

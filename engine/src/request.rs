@@ -130,6 +130,10 @@ pub struct RawScores {
     pub attraw: Vec<f32>,
     /// `[T, P]`.
     pub attgrads: Vec<f32>,
+    /// `[T, P]`; empty where the units are not known.
+    pub attfocus: Vec<f32>,
+    /// `[T, P]`; empty where the units are not known.
+    pub attrise: Vec<f32>,
 }
 
 impl RawScores {
@@ -139,5 +143,11 @@ impl RawScores {
         self.attmean.extend(&step.attmean);
         self.attraw.extend(&step.attraw);
         self.attgrads.extend(&step.attgrads);
+    }
+
+    /// What was made of that step.
+    pub(crate) fn push_derived(&mut self, derived: &crate::signals::Derived) {
+        self.attfocus.extend(&derived.attfocus);
+        self.attrise.extend(&derived.attrise);
     }
 }

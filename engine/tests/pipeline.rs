@@ -112,7 +112,7 @@ fn events_rebuild_the_record() {
     assert!(record.units.iter().all(|unit| unit.positions > 0));
     assert_eq!(outcome.unit_of.len(), outcome.input_ids.len());
     assert_eq!(record.tokens.len(), outcome.generated_ids.len());
-    assert_eq!(record.signals.len(), 3);
+    assert_eq!(record.signals.len(), 5);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use app::data::ItemView;
-use attribution::curation::CurationConfig;
+use attribution::curation::{Competition, CurationConfig};
 use attribution::record::{
     AudioUnits, ChunkSize, Decoding, Method, Settings, SignalKind, UnitScore,
 };
@@ -114,7 +114,7 @@ pub struct Options {
     /// Upper bound of generated tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_new_tokens: Option<u32>,
-    /// The signal: `attmean`, `attraw` or `attgrads`.
+    /// The signal: `attmean`, `attraw`, `attgrads`, `attfocus` or `attrise`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<SignalKind>,
     /// `sum`, `max` or `mean`.
@@ -126,6 +126,9 @@ pub struct Options {
     /// The paper's parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curation: Option<CurationConfig>,
+    /// Which units compete: `all` (the paper's), `together` (the default) or `apart`. Goes before `curation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub competition: Option<Competition>,
     /// 0: greedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -455,7 +458,12 @@ impl Options {
                 signal: self.method.unwrap_or(method.signal),
                 unit_score: self.unit_score.unwrap_or(method.unit_score),
                 cite_prompt: self.cite_prompt.unwrap_or(method.cite_prompt),
-                curation: self.curation.clone().unwrap_or(method.curation),
+                curation: CurationConfig {
+                    competition: (self.competition)
+                        .or(self.curation.as_ref().map(|own| own.competition))
+                        .unwrap_or(method.curation.competition),
+                    ..self.curation.clone().unwrap_or(method.curation)
+                },
             },
             settings: self.settings(),
             keep_scores: false,

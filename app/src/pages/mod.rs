@@ -1,12 +1,14 @@
 //! One file per route.
 
 mod about;
+mod evaluation;
 mod home;
 pub mod missing;
 mod new;
 mod trace;
 
 pub use about::About;
+pub use evaluation::Eval;
 pub use home::Home;
 pub use missing::Missing;
 pub use new::New;

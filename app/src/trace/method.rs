@@ -65,7 +65,6 @@ pub fn MethodPanel(
 
 /// Parts of a picture, in a row and a column; 0: boxes.
 const REGIONS: [u32; 4] = [0, 2, 3, 4];
-const COMPETITIONS: [Competition; 2] = [Competition::All, Competition::Apart];
 
 /// Everything besides the signal.
 #[component]
@@ -84,9 +83,9 @@ fn Finer(lens: RwSignal<Option<Lens>>) -> impl IntoView {
             <Choice label="Parts of pictures" lens choices=named(&["boxes", "2 × 2", "3 × 3", "4 × 4"])
                 of=|lens| place(&REGIONS, &lens.regions)
                 set=|lens, k| lens.regions = REGIONS[k]/>
-            <Choice label="A token votes for" lens choices=named(&["one source", "one of each kind"])
-                of=|lens| place(&COMPETITIONS, &lens.method.curation.competition)
-                set=|lens, k| lens.method.curation.competition = COMPETITIONS[k]/>
+            <Choice label="A token votes for" lens choices=named(&["one, chosen by kind", "one, all kinds as one", "one of each kind"])
+                of=|lens| place(&Competition::WAYS, &lens.method.curation.competition)
+                set=|lens, k| lens.method.curation.competition = Competition::WAYS[k]/>
         </div>
         <div class="parameters">
             {PARAMETERS.iter().map(|parameter| {
@@ -190,7 +189,7 @@ fn about(kind: SignalKind) -> &'static str {
         SignalKind::AttMean => "Attention, mean over all layers",
         SignalKind::AttRaw => "Attention of the last layer",
         SignalKind::AttGrads => "Attention times the gradient of the chosen word, last layer",
-        #[allow(unreachable_patterns, reason = "further signals bring their own names")]
-        _ => "",
+        SignalKind::AttFocus => "Attention, layers weighted by how much they put on few sources",
+        SignalKind::AttRise => "The same above what each position usually gets",
     }
 }

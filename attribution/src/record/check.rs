@@ -27,8 +27,8 @@ impl Record {
         let Versioned { version } =
             serde_json::from_str(json).map_err(AttributionError::RecordJson)?;
         let record: Self = match version {
-            // Version 1 is the first: nothing to migrate yet. A later version adds its arm here.
-            1 => serde_json::from_str(json).map_err(AttributionError::RecordJson)?,
+            // Version 2 appended two signals and a competition: what was there reads as before.
+            1 | 2 => serde_json::from_str(json).map_err(AttributionError::RecordJson)?,
             found => {
                 return Err(AttributionError::RecordVersion {
                     found,

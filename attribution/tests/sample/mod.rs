@@ -100,11 +100,9 @@ pub fn traced(method: &Method) -> (Record, Vec<ClosedChunk>) {
     let mut live = LiveTrace::new(&layout, method.clone());
     let mut closed = Vec::new();
     for (step, text) in ANSWER.iter().chain(&[""]).enumerate() {
-        let s: Vec<Vec<f32>> = (0..3).map(|k| scores(&layout, step, k)).collect();
-        closed.extend(
-            live.push(step as u32 + 100, text, [&s[0], &s[1], &s[2]])
-                .unwrap(),
-        );
+        let s = SignalKind::ALL.map(|kind| scores(&layout, step, kind.index()));
+        let signals = s.each_ref().map(Vec::as_slice);
+        closed.extend(live.push(step as u32 + 100, text, signals).unwrap());
     }
     let (rest, generated) = live.finish().unwrap();
     closed.extend(rest);

@@ -9,7 +9,7 @@ use super::{Bandwidth, BenchModel, Spread, failed};
 use crate::EngineError;
 use crate::generate::Chooser;
 use crate::model::Session;
-use crate::signals::Wanted;
+use crate::signals::{Derived, Wanted};
 
 /// What to measure.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct DecodeReport {
     pub threads: usize,
     /// Without signals.
     pub untraced_secs_per_token: ModeTimes,
-    /// With attmean and attraw, against without, round by round.
+    /// With attmean, attraw, attfocus and attrise, against without, round by round.
     pub attention_over_untraced: Spread,
     /// With all three signals, against without, round by round.
     pub everything_over_untraced: Spread,
@@ -104,6 +104,9 @@ impl BenchModel {
     }
 }
 
+/// Prompt positions of a source unit here: a sentence, or a second of sound.
+const UNIT_POSITIONS: usize = 20;
+
 /// Seconds of `tokens` steps from the end of the prompt, each chosen, traced as wanted, and fed.
 fn run(
     session: &mut dyn Session,
@@ -118,6 +121,7 @@ fn run(
         no_repeat_ngram: 3,
         ..Decoding::default()
     });
+    let mut derived = Derived::in_equal_units(prompt.len(), UNIT_POSITIONS);
     let mut seen = 0.0;
     let begin = Instant::now();
     for _ in 0..tokens {
@@ -126,7 +130,8 @@ fn run(
         session.advance(id)?;
         if wanted != Wanted::Nothing {
             let scores = session.signals(id)?;
-            seen += scores.attmean.first().copied().unwrap_or_default();
+            derived.push(&scores);
+            seen += derived.attrise.first().copied().unwrap_or_default();
         }
     }
     let secs = begin.elapsed().as_secs_f64();

@@ -134,8 +134,7 @@ impl QueryAttention {
         }
     }
 
-    /// Adds the mean over heads of block `index`, of `count` positions, times `share` to `sum`; it is also put into `last`,
-    /// unless that is null.
+    /// Adds the mean over heads of block `index`, of `count` positions, times `share` to `sum`; it is also put into `own`.
     ///
     /// # Safety
     /// Both have room for `count <= BLOCK`.

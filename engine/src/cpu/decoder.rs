@@ -60,8 +60,8 @@ pub(crate) struct CpuState {
     pub(crate) logits: Vec<f32>,
     /// Mean over heads, summed over layers times their share: attmean of the step, `[prompt]`.
     pub(super) attmean: Vec<f32>,
-    /// Mean over heads of the layer seen last, `[prompt]`.
-    pub(super) attraw: Vec<f32>,
+    /// Mean over heads of every layer, times its share of attmean: `[layers, prompt]`.
+    pub(super) layers: Vec<f32>,
 }
 
 /// Vectors of one step; of the last layer when the step is over.
@@ -166,7 +166,7 @@ impl CpuDecoder {
             },
             logits: vec![0.0; s.vocabulary],
             attmean: vec![0.0; prompt],
-            attraw: vec![0.0; prompt],
+            layers: vec![0.0; s.layers * prompt],
         }
     }
 }

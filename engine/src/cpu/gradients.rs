@@ -13,13 +13,25 @@ impl CpuDecoder {
     pub(crate) fn signals(&self, state: &CpuState, chosen: u32) -> StepScores {
         StepScores {
             attmean: state.attmean.clone(),
-            attraw: state.attraw.clone(),
+            attraw: self.attraw(state),
+            layers: match state.wanted {
+                Wanted::Nothing => Vec::new(),
+                _ => state.layers.clone(),
+            },
             attgrads: if state.wanted == Wanted::Everything {
                 self.attgrads(state, chosen)
             } else {
                 Vec::new()
             },
         }
+    }
+
+    /// Mean over heads of the last layer: its row, without a layer's share in attmean.
+    fn attraw(&self, state: &CpuState) -> Vec<f32> {
+        let layers = self.shape.layers as f32;
+        let last = state.layers.len().saturating_sub(state.prompt);
+        let row = state.layers[last..].iter();
+        row.map(|own| own * layers).collect()
     }
 
     /// `max(0, mean over heads of dA * A)` over the prompt, for the last layer and the token `chosen`.

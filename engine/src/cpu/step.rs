@@ -1,5 +1,5 @@
 //! One token through the decoder: five parallel products a layer, buffers that are made once, taps on the way.
-//! In: an embedding and its rotary angles. Out: logits, attmean and attraw in the state.
+//! In: an embedding and its rotary angles. Out: logits, attmean and every layer's attention in the state.
 #![allow(unsafe_code)]
 
 use super::decoder::{CpuDecoder, CpuState};
@@ -21,12 +21,11 @@ impl CpuDecoder {
             step: b,
             logits,
             attmean,
-            attraw,
+            layers: rows_of_layers,
         } = state;
         let prompt = *prompt;
         b.hidden.copy_from_slice(embed);
         attmean.fill(0.0);
-        attraw.fill(0.0);
         for (index, (layer, cache)) in self.layers.iter().zip(caches).enumerate() {
             norm(&b.hidden, &layer.input_norm, s.norm_eps, &mut b.normed);
             let outs = [&mut b.queries, &mut b.keys, &mut b.values].map(|out| Shares::new(out));
@@ -49,8 +48,7 @@ impl CpuDecoder {
             };
             let share = 1.0 / (s.heads * s.layers) as f32;
             let out = Shares::new(&mut b.after_attention);
-            let (sums, lasts) = (Shares::new(attmean), Shares::new(attraw));
-            let is_last = index + 1 == s.layers;
+            let (sums, own) = (Shares::new(attmean), Shares::new(rows_of_layers));
             pool::run_kinds([rows.pieces, tapped], |kind, piece| {
                 if kind == 0 {
                     let (_, first, count) = rows.at(piece);
@@ -64,12 +62,8 @@ impl CpuDecoder {
                     // SAFETY: each piece has a block of positions of its own.
                     unsafe {
                         let count = BLOCK.min(prompt - at);
-                        let last = if is_last {
-                            lasts.at(at)
-                        } else {
-                            std::ptr::null_mut()
-                        };
-                        attention.tap(piece, count, share, sums.at(at), last);
+                        let own = own.at(index * prompt + at);
+                        attention.tap(piece, count, share, sums.at(at), own);
                     }
                 }
             });
@@ -108,9 +102,6 @@ impl CpuDecoder {
                     .rows_dot(first, &b.inner, Some(&b.after_attention), out);
             });
         }
-        // The taps' shares hold heads and layers; the last layer alone needs the heads.
-        let layers = s.layers as f32;
-        attraw.iter_mut().for_each(|value| *value *= layers);
         norm(&b.hidden, &self.norm, s.norm_eps, &mut b.normed);
         self.head().times_vector(&b.normed, logits);
     }

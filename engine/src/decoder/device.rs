@@ -217,6 +217,7 @@ impl Backend for DeviceDecoder {
         Ok(StepScores {
             attmean: step.tap.attmean(prompt)?,
             attraw: step.tap.attraw(prompt)?,
+            layers: step.tap.layers(prompt)?,
             attgrads,
         })
     }

@@ -32,6 +32,12 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
     apart.fold(0.0, f32::max)
 }
 
+/// Rows of layers come up to a factor.
+fn mean_of_ones(rows: &[f32]) -> Vec<f32> {
+    let mean = rows.iter().sum::<f32>() / rows.len() as f32;
+    rows.iter().map(|value| value / mean).collect()
+}
+
 /// Logits and signals of a prompt and two tokens after it.
 fn run(decoder: &Decoder, prompt: usize) -> Vec<(Vec<f32>, StepScores)> {
     let ids: Vec<u32> = (0..prompt as u32).map(|i| i * 37 % 256).collect();
@@ -71,6 +77,10 @@ fn loops_and_tensors_agree_over_several_blocks() {
                     (&ours.0, &theirs.0),
                     (&ours.1.attmean, &theirs.1.attmean),
                     (&ours.1.attraw, &theirs.1.attraw),
+                    (
+                        &mean_of_ones(&ours.1.layers),
+                        &mean_of_ones(&theirs.1.layers),
+                    ),
                     (&ours.1.attgrads, &theirs.1.attgrads),
                 ];
                 for (index, (ours, theirs)) in pairs.into_iter().enumerate() {

@@ -20,6 +20,7 @@ use crate::{EngineError, TraceRequest, pipeline};
 mod draws;
 mod measures;
 pub(crate) mod rescore;
+mod similarity;
 
 pub use measures::{Curves, LeaveOneOut, Point, UnitFall};
 pub use measures::{area, rank_correlation};
@@ -195,6 +196,12 @@ impl<'a> Replay<'a> {
             .collect()
     }
 
+    /// Whether a chunk cites anything.
+    pub fn cites(&self, chunk: usize) -> bool {
+        let attribution = self.record.attributions.get(chunk);
+        attribution.is_some_and(|own| !own.cited.is_empty())
+    }
+
     /// Measures. `None` once `go_on`, asked after every pass, says no.
     pub fn ask(
         &self,
@@ -343,11 +350,10 @@ impl<'a> Replay<'a> {
         // What was voted for goes first, in the order of its share of the votes.
         let curator = Curator::new(&record.sources, &record.units, &record.method);
         let votes = curator.votes(&record.response, chunk, &record.tokens, &trace.tokens);
+        let votes: Vec<_> = votes.into_iter().map(|(_, vote)| vote).collect();
         let top = masses.iter().copied().fold(0.0, f64::max);
-        for votes in votes {
-            for ranked in attribution::curation::rank(&votes, &record.method.curation) {
-                masses[ranked.unit as usize] += top * ranked.score;
-            }
+        for ranked in attribution::curation::rank(&votes, &record.method.curation) {
+            masses[ranked.unit as usize] += top * ranked.score;
         }
         masses
     }

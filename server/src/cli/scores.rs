@@ -1,5 +1,5 @@
 //! `--scores-path`: the raw signals of every sample in one safetensors file.
-//! In: outcomes with scores. Out: `{i}.input_ids`, `{i}.generated_ids` (i64) and `{i}.attmean|attraw|attgrads` (f32, [T, P]).
+//! In: outcomes with scores. Out: `{i}.input_ids`, `{i}.generated_ids` (i64) and `{i}.attmean|attraw|attgrads|attfocus|attrise` (f32, [T, P]).
 
 use std::path::Path;
 
@@ -36,6 +36,8 @@ impl Scores {
             ("attmean", scores.attmean),
             ("attraw", scores.attraw),
             ("attgrads", scores.attgrads),
+            ("attfocus", scores.attfocus),
+            ("attrise", scores.attrise),
         ] {
             let bytes = values
                 .iter()

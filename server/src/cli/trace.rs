@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use attribution::curation::Competition;
 use attribution::event::TraceEvent;
 use attribution::record::{AudioUnits, ChunkSize, SignalKind, Stage, UnitScore};
 use attribution::transcript::Transcript;
 use clap::Args;
-use engine::{Item, MediaItem, Outcome, Precision, TraceRequest, Turn};
+use engine::{Item, MediaItem, Model, Outcome, Precision, TraceRequest, Turn};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::value::{Error as NameError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -47,7 +48,7 @@ pub struct TraceArgs {
     /// Memory that the weights of all models may take together, for example 18G. Default: 85 % of what is available.
     #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
     pub model_memory: Option<u64>,
-    /// The signal that the sources are chosen by: attmean, attraw or attgrads. The record holds all three.
+    /// The signal that the sources are chosen by: attmean, attraw, attgrads, attfocus or attrise. The record holds all.
     #[arg(long, value_parser = named::<SignalKind>, value_name = "NAME")]
     pub method: Option<SignalKind>,
     /// Where the records go: .json (a list) or .jsonl (one a line).
@@ -67,6 +68,10 @@ pub struct TraceArgs {
     /// How a unit's score is made from its positions: sum, max or mean.
     #[arg(long, value_parser = named::<UnitScore>, value_name = "NAME")]
     pub unit_score: Option<UnitScore>,
+    /// Which units compete for a token, and how a chunk's votes are curated: all (within each modality, as in the paper),
+    /// together (all modalities as one; the default) or apart.
+    #[arg(long, value_parser = named::<Competition>, value_name = "NAME")]
+    pub competition: Option<Competition>,
     /// Chunks of the answer: sentence or clause.
     #[arg(long, value_parser = named::<ChunkSize>, value_name = "SIZE")]
     pub chunk: Option<ChunkSize>,
@@ -128,6 +133,38 @@ struct Job {
     paths: Vec<PathBuf>,
 }
 
+/// A traced sample.
+pub struct Traced<'a> {
+    /// As given.
+    pub given: &'a Value,
+    /// What traced it.
+    pub model: &'a Model,
+    /// What the engine was asked.
+    pub request: TraceRequest,
+    /// What came out.
+    pub outcome: Outcome,
+}
+
+/// Traces every sample of a file, with the flags' defaults.
+pub fn trace_file(
+    path: &Path,
+    model: Option<&str>,
+    each: &mut dyn FnMut(usize, Traced<'_>) -> Result<()>,
+) -> Result<()> {
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: TraceArgs,
+    }
+    let mut words: Vec<std::ffi::OsString> = vec!["trace".into(), "--questions-path".into()];
+    words.push(path.into());
+    if let Some(model) = model {
+        words.extend(["--model".into(), model.into()]);
+    }
+    let args = <Alone as clap::Parser>::try_parse_from(words)?.args;
+    trace_all(&args, &read(&args)?, false, each)
+}
+
 /// Runs the command.
 pub fn run(args: &TraceArgs) -> Result<()> {
     let lines = match args.output_path.extension().and_then(|kind| kind.to_str()) {
@@ -141,7 +178,17 @@ pub fn run(args: &TraceArgs) -> Result<()> {
     let jobs = read(args)?;
     let mut scores = args.scores_path.as_ref().map(|_| Scores::default());
     let mut records = Vec::with_capacity(jobs.len());
-    let result = trace_all(args, &jobs, &mut records, &mut scores);
+    let result = trace_all(args, &jobs, scores.is_some(), &mut |index, traced| {
+        let Traced {
+            given, mut outcome, ..
+        } = traced;
+        outcome.record.receipt.created_unix_secs = now_unix_secs();
+        records.push(package::record(given, &outcome)?);
+        if let Some(scores) = &mut scores {
+            scores.add(index, &mut outcome);
+        }
+        Ok(())
+    });
     if result.is_err() && records.is_empty() {
         return result;
     }
@@ -262,6 +309,7 @@ fn chosen(args: &TraceArgs, options: &Options) -> Options {
     Options {
         method: args.method.or(options.method),
         unit_score: args.unit_score.or(options.unit_score),
+        competition: args.competition.or(options.competition),
         max_new_tokens: args.max_new_tokens.or(options.max_new_tokens),
         dtype: args.dtype.or(options.dtype),
         chunk: args.chunk.or(options.chunk),
@@ -291,8 +339,8 @@ fn title(index: usize, given: &Value) -> String {
 fn trace_all(
     args: &TraceArgs,
     jobs: &[Job],
-    records: &mut Vec<Value>,
-    scores: &mut Option<Scores>,
+    keep_scores: bool,
+    each: &mut dyn FnMut(usize, Traced<'_>) -> Result<()>,
 ) -> Result<()> {
     let budget = args.model_memory.unwrap_or_else(memory::default_bytes);
     let mut pool = ModelPool::new(Vec::new(), None, budget);
@@ -311,13 +359,15 @@ fn trace_all(
         bar.set_message(format!("loading {wanted}"));
         let name = pool.admit(&wanted)?;
         let model = pool.get(&name, job.options.dtype)?;
-        let mut outcome = trace_one(job, model, &mut ears, scores.is_some(), &bar)
+        let (request, outcome) = trace_one(job, model, &mut ears, keep_scores, &bar)
             .with_context(|| title(index, &job.given))?;
-        outcome.record.receipt.created_unix_secs = now_unix_secs();
-        records.push(package::record(&job.given, &outcome)?);
-        if let Some(scores) = scores {
-            scores.add(index, &mut outcome);
-        }
+        let traced = Traced {
+            given: &job.given,
+            model: &model.model,
+            request,
+            outcome,
+        };
+        each(index, traced).with_context(|| title(index, &job.given))?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -330,7 +380,7 @@ fn trace_one(
     ears: &mut Ears,
     keep_scores: bool,
     bar: &ProgressBar,
-) -> Result<Outcome> {
+) -> Result<(TraceRequest, Outcome)> {
     let mut options =
         job.options
             .resolve(&media::Limits::default(), u32::MAX, model.no_repeat_ngram);
@@ -377,7 +427,7 @@ fn trace_one(
         show(bar, &event);
         ControlFlow::Continue(())
     })?;
-    Ok(outcome)
+    Ok((request, outcome))
 }
 
 fn media_item(name: &str, path: &Path, max_bytes: u64) -> Result<MediaItem> {

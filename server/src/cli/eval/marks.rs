@@ -3,9 +3,9 @@
 use attribution::heat::cell_values;
 use attribution::metrics::{area_score, interval_iou, span_score, time_score};
 use attribution::record::{
-    ChunkAttribution, Extent, HeatMap, Modality, Record, Rect, SourceItem, SourceRole,
+    ChunkAttribution, Extent, HeatMap, Modality, Record, Rect, SourceItem, SourceRole, Track,
 };
-use world::sample::Support;
+use world::sample::{FILM_FPS, Film, Support};
 
 /// The marks of one sentence, each 0..=1; none where neither the trace nor the truth has such sources.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -13,15 +13,28 @@ pub struct Marks(pub [Option<f64>; Marks::NAMES.len()]);
 
 impl Marks {
     /// What is marked, in order: F1 of cited text lines, of cited pictures, of the area of boxes; whether the hottest cell
-    /// lies on a true object; F1 of whole seconds; intersection over union of cited time.
-    pub const NAMES: [&'static str; 6] = [
+    /// lies on a true object, in a picture and in a frame of a film; F1 of whole seconds; intersection over union of cited time.
+    pub const NAMES: [&'static str; 7] = [
         "text_f1",
         "image_f1",
         "region_f1",
         "pointing",
+        "frame_pointing",
         "time_f1",
         "interval_iou",
     ];
+    /// Those that say whether the right sources are cited: of their mean an overall figure is made.
+    pub const SOURCES: [&'static str; 3] = ["text_f1", "image_f1", "time_f1"];
+
+    /// Only those of the names; what a method does not speak of is no mark.
+    pub fn only(mut self, names: &[&str]) -> Self {
+        for (mark, name) in self.0.iter_mut().zip(Self::NAMES) {
+            if !names.contains(&name) {
+                *mark = None;
+            }
+        }
+        self
+    }
 
     /// Compares.
     pub fn of(
@@ -29,8 +42,12 @@ impl Marks {
         places: &Places,
         attribution: &ChunkAttribution,
         heat: &[HeatMap],
-        truth: &Support,
+        truth: Truth<'_>,
     ) -> Self {
+        let Truth {
+            support: truth,
+            film,
+        } = truth;
         let cited = || attribution.cited.iter().map(|cited| cited.unit as usize);
         let lines: Vec<usize> = cited().filter_map(|unit| places.line[unit]).collect();
         let images: Vec<usize> = cited().filter_map(|unit| places.image[unit]).collect();
@@ -61,6 +78,7 @@ impl Marks {
             asked(!boxes.is_empty(), !true_boxes.is_empty())
                 .then(|| area_score(&boxes, &true_boxes).f1),
             (!true_boxes.is_empty()).then(|| pointing(record, places, heat, &true_boxes)),
+            film.and_then(|film| frame_pointing(record, heat, film, truth)),
             asked(!spans.is_empty(), !true_spans.is_empty())
                 .then(|| time_score(&spans, &true_spans).f1),
             asked(!spans.is_empty(), !true_spans.is_empty())
@@ -69,13 +87,22 @@ impl Marks {
     }
 }
 
+/// What a sentence rests on, and the film that it may be about.
+#[derive(Debug, Clone, Copy)]
+pub struct Truth<'a> {
+    /// Its sources.
+    pub support: &'a Support,
+    /// The sample's film.
+    pub film: Option<&'a Film>,
+}
+
 /// What each unit of a record is in the world's own counting.
 #[derive(Debug)]
 pub struct Places {
     /// Per unit: which line of the question's texts it is of, counted over all of them.
-    line: Vec<Option<usize>>,
+    pub line: Vec<Option<usize>>,
     /// Per unit: which of the question's pictures it is of.
-    image: Vec<Option<usize>>,
+    pub image: Vec<Option<usize>>,
 }
 
 impl Places {
@@ -135,27 +162,68 @@ fn pointing(record: &Record, places: &Places, heat: &[HeatMap], truth: &[(usize,
     let Some((image, map)) = hottest else {
         return 0.0;
     };
-    let place = match record.units[map.unit as usize].extent {
-        Extent::Region { rect_in_source } => rect_in_source,
-        _ => return 0.0,
-    };
-    let values = cell_values(map);
-    let Some((cell, _)) = values
-        .iter()
-        .enumerate()
-        .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))
-    else {
+    let Extent::Region { rect_in_source } = record.units[map.unit as usize].extent else {
         return 0.0;
     };
+    let Some([x, y]) = hottest_point(map, rect_in_source) else {
+        return 0.0;
+    };
+    let on = |own: &Rect| holds(*own, x, y);
+    f64::from(u8::from(
+        truth.iter().any(|(of, own)| *of == image && on(own)),
+    ))
+}
+
+/// For a sentence about a scene of the film: 1 where the hottest cell of all its frames lies on the object while it is shown.
+fn frame_pointing(record: &Record, heat: &[HeatMap], film: &Film, truth: &Support) -> Option<f64> {
+    let scene = (film.scenes.iter())
+        .find(|scene| truth.time.contains(&[scene.start_secs, scene.end_secs]))?;
+    let whole = Rect {
+        x0: 0.0,
+        y0: 0.0,
+        x1: 1.0,
+        y1: 1.0,
+    };
+    let hottest = (heat.iter())
+        .filter_map(|map| match record.units.get(map.unit as usize)?.extent {
+            Extent::Time {
+                start_secs,
+                end_secs,
+                track: Track::Picture,
+            } => Some((map, start_secs, end_secs)),
+            _ => None,
+        })
+        .max_by(|a, b| a.0.peak.total_cmp(&b.0.peak));
+    let Some((map, start, end)) = hottest else {
+        return Some(0.0);
+    };
+    let Some([x, y]) = hottest_point(map, whole) else {
+        return Some(0.0);
+    };
+    let frame = |secs: f64| (secs * f64::from(FILM_FPS)).round() as usize;
+    let frames = frame(start.max(scene.start_secs))..frame(end.min(scene.end_secs));
+    let shown = film.shown.iter().take(frames.end).skip(frames.start);
+    let on = shown.clone().any(|own| holds(rect(own.rect), x, y));
+    Some(f64::from(u8::from(on)))
+}
+
+/// The middle of a map's hottest cell, in fractions of the picture.
+fn hottest_point(map: &HeatMap, place: Rect) -> Option<[f32; 2]> {
+    let values = cell_values(map);
+    let (cell, _) = values
+        .iter()
+        .enumerate()
+        .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))?;
     let (row, col) = (cell as u32 / map.grid.cols, cell as u32 % map.grid.cols);
     let across = (col as f32 + 0.5) / map.grid.cols as f32;
     let down = (row as f32 + 0.5) / map.grid.rows as f32;
     let x = place.x0 + across * (place.x1 - place.x0);
     let y = place.y0 + down * (place.y1 - place.y0);
-    let on = |own: &Rect| (own.x0..=own.x1).contains(&x) && (own.y0..=own.y1).contains(&y);
-    f64::from(u8::from(
-        truth.iter().any(|(of, own)| *of == image && on(own)),
-    ))
+    Some([x, y])
+}
+
+fn holds(own: Rect, x: f32, y: f32) -> bool {
+    (own.x0..=own.x1).contains(&x) && (own.y0..=own.y1).contains(&y)
 }
 
 fn rect([x0, y0, x1, y1]: [f64; 4]) -> Rect {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use app::evaluation::{Ablation, Analysis, Evaluation, Figure, Removal, Row, TaskFigures};
 use attribution::record::{SignalKind, UnitScore};
 use engine::Model;
 use serde_json::{Map, Value, json};
@@ -20,8 +21,33 @@ pub struct Judged {
     pub answered: bool,
     /// Per expected sentence: it stands at its place, word for word.
     pub sentences: Vec<bool>,
-    /// Per signal and unit score (unit score fastest), per sentence: whether it is right, and its marks.
+    /// Per method, in the order of [`methods`], per sentence: whether it is right, and its marks; empty where the method was
+    /// not tried.
     pub marks: Vec<Vec<(bool, Marks)>>,
+}
+
+impl Judged {
+    /// The mean F1 of sources over all sentences, by the first method: the usual one.
+    pub fn sources_f1(&self) -> Option<f64> {
+        let marks = self.marks.first()?;
+        let kinds = Marks::NAMES.iter().enumerate();
+        let means: Vec<f64> = kinds
+            .filter(|(_, name)| Marks::SOURCES.contains(name))
+            .filter_map(|(mark, _)| sample_mean(marks, mark, false))
+            .collect();
+        (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
+    }
+}
+
+/// The baselines' names, in the order in which they are judged.
+pub const BASELINES: [&str; 3] = ["random", "embedding", "self"];
+
+/// Every method that is judged, with its unit score: signals (unit score fastest), then baselines.
+pub fn methods() -> Vec<(&'static str, &'static str)> {
+    let signals = (SignalKind::ALL.into_iter())
+        .flat_map(|signal| UnitScore::ALL.map(|unit_score| (signal.name(), unit_score.name())));
+    let baselines = BASELINES.into_iter().map(|name| (name, "baseline"));
+    signals.chain(baselines).collect()
 }
 
 /// A mean over samples and its 95 % interval; none of nothing.
@@ -58,6 +84,11 @@ impl Estimate {
         })
     }
 
+    /// `[mean, low, high]`, rounded.
+    pub fn figure(self) -> Figure {
+        [self.mean, self.low, self.high].map(|own| (own * 1e4).round() / 1e4)
+    }
+
     fn json(self) -> Value {
         json!({"low": rounded(self.low), "high": rounded(self.high), "samples": self.samples})
     }
@@ -66,8 +97,8 @@ impl Estimate {
 /// Marks of one signal and unit score: over all sentences, and over the right ones.
 #[derive(Debug)]
 pub struct Scores {
-    signal: SignalKind,
-    unit_score: UnitScore,
+    method: &'static str,
+    unit_score: &'static str,
     all: [Option<Estimate>; Marks::NAMES.len()],
     correct: [Option<Estimate>; Marks::NAMES.len()],
 }
@@ -93,12 +124,8 @@ impl TaskReport {
             .map(|one| f64::from(u8::from(one.answered)))
             .collect();
         let sentences: Vec<f64> = judged.iter().map(|one| share(&one.sentences)).collect();
-        let methods = SignalKind::ALL
-            .into_iter()
-            .flat_map(|signal| UnitScore::ALL.map(|unit_score| (signal, unit_score)));
-        let scores = methods
-            .enumerate()
-            .map(|(at, (signal, unit_score))| {
+        let scores = (methods().into_iter().enumerate())
+            .map(|(at, (method, unit_score))| {
                 let over = |only_right: bool| {
                     std::array::from_fn(|mark| {
                         let per_sample: Vec<f64> = judged
@@ -109,7 +136,7 @@ impl TaskReport {
                     })
                 };
                 Scores {
-                    signal,
+                    method,
                     unit_score,
                     all: over(false),
                     correct: over(true),
@@ -125,6 +152,36 @@ impl TaskReport {
         }
     }
 
+    /// The mean over the marks of sources that this task has, over right sentences.
+    fn overall(&self, own: &Scores) -> Option<f64> {
+        let marks = Marks::NAMES.iter().zip(own.correct);
+        let means: Vec<f64> = marks
+            .filter(|(name, _)| Marks::SOURCES.contains(name))
+            .filter_map(|(_, estimate)| Some(estimate?.mean))
+            .collect();
+        (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
+    }
+
+    /// For the page: signals by their unit sums, and baselines.
+    fn figures(&self) -> TaskFigures {
+        let shown = |own: &&Scores| ["sum", "baseline"].contains(&own.unit_score);
+        TaskFigures {
+            task: self.task.name().to_owned(),
+            n: self.n as u64,
+            answers: self.answer.map(Estimate::figure),
+            sentences: self.sentence.map(Estimate::figure),
+            rows: (self.scores.iter().filter(shown))
+                .filter(|own| own.correct.iter().any(Option::is_some))
+                .map(|own| Row {
+                    method: own.method.to_owned(),
+                    marks: (own.correct.iter())
+                        .map(|own| own.map(Estimate::figure))
+                        .collect(),
+                })
+                .collect(),
+        }
+    }
+
     fn json(&self) -> Value {
         let mut scores: Map<String, Value> = Map::new();
         for own in &self.scores {
@@ -136,7 +193,7 @@ impl TaskReport {
                     marks.insert(format!("{name}{suffix}_interval"), estimate.json());
                 }
             }
-            scores.entry(own.signal.name()).or_insert_with(|| json!({}))[own.unit_score.name()] =
+            scores.entry(own.method).or_insert_with(|| json!({}))[own.unit_score] =
                 Value::Object(marks);
         }
         let mean = |estimate: Option<Estimate>| estimate.map(|own| rounded(own.mean));
@@ -171,6 +228,14 @@ pub struct Report {
     split: Split,
     /// In the order asked for.
     pub tasks: Vec<TaskReport>,
+    /// The curation, part by part.
+    pub ablations: Vec<Ablation>,
+    /// Removal, per task and over all; empty where it was not measured.
+    pub removal: Vec<Removal>,
+    /// Positions, calibration, quality, options.
+    pub analysis: Analysis,
+    /// Of the samples whose model was asked itself: how many, and how many replies had the form.
+    pub asked: [u64; 2],
 }
 
 impl Report {
@@ -183,6 +248,46 @@ impl Report {
             n,
             split,
             tasks: Vec::new(),
+            ablations: Vec::new(),
+            removal: Vec::new(),
+            analysis: Analysis::default(),
+            asked: [0; 2],
+        }
+    }
+
+    /// Per method and unit score: the mean over tasks of each task's mean over its marks of sources, on right sentences.
+    fn overall(&self) -> Vec<((&'static str, &'static str), f64)> {
+        (methods().into_iter().enumerate())
+            .filter_map(|(at, method)| {
+                let means: Vec<f64> = (self.tasks.iter())
+                    .filter_map(|task| task.overall(&task.scores[at]))
+                    .collect();
+                let mean = means.iter().sum::<f64>() / means.len() as f64;
+                (!means.is_empty()).then_some((method, mean))
+            })
+            .collect()
+    }
+
+    /// For the page.
+    pub fn page(&self, command: String, usual: String) -> Evaluation {
+        Evaluation {
+            model: self.model.clone(),
+            model_hash: self.model_hash.clone(),
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            split: self.split.name().to_owned(),
+            seed: self.seed,
+            n: self.n,
+            command,
+            usual,
+            marks: Marks::NAMES.map(str::to_owned).to_vec(),
+            tasks: self.tasks.iter().map(TaskReport::figures).collect(),
+            overall: (self.overall().into_iter())
+                .filter(|((_, unit_score), _)| ["sum", "baseline"].contains(unit_score))
+                .map(|((method, _), mean)| (method.to_owned(), (mean * 1e4).round() / 1e4))
+                .collect(),
+            ablations: self.ablations.clone(),
+            removal: self.removal.clone(),
+            analysis: self.analysis.clone(),
         }
     }
 
@@ -203,6 +308,13 @@ impl Report {
             "n": self.n,
             "resamplings": RESAMPLINGS,
             "tasks": tasks,
+            "overall": self.overall().into_iter()
+                .map(|((method, unit_score), mean)| (format!("{method} {unit_score}"), rounded(mean)))
+                .collect::<Map<String, Value>>(),
+            "ablations": self.ablations,
+            "removal": self.removal,
+            "analysis": self.analysis,
+            "self_attribution": {"asked": self.asked[0], "in_form": self.asked[1]},
         })
     }
 
@@ -218,8 +330,8 @@ impl Report {
                             out,
                             "{},{},{},{which},{name},{:.4},{:.4},{:.4},{}",
                             task.task.name(),
-                            own.signal.name(),
-                            own.unit_score.name(),
+                            own.method,
+                            own.unit_score,
                             e.mean,
                             e.low,
                             e.high,
@@ -264,12 +376,10 @@ impl Report {
                 out.push('\n');
                 for own in &task.scores {
                     let marks = if correct { &own.correct } else { &own.all };
-                    let _ = write!(
-                        out,
-                        "    {:<10}{:<10}",
-                        own.signal.name(),
-                        own.unit_score.name()
-                    );
+                    if marks.iter().all(Option::is_none) {
+                        continue;
+                    }
+                    let _ = write!(out, "    {:<10}{:<10}", own.method, own.unit_score);
                     for k in &named {
                         let _ = write!(out, "{:<22}", shown(marks[*k]));
                     }
@@ -278,7 +388,74 @@ impl Report {
             }
             out.push('\n');
         }
+        self.more_tables(&mut out);
         out
+    }
+
+    fn more_tables(&self, out: &mut String) {
+        let _ = writeln!(
+            out,
+            "mean over tasks of text, image and time F1 on right sentences"
+        );
+        for ((method, unit_score), mean) in self.overall() {
+            let _ = writeln!(out, "    {method:<10}{unit_score:<10}{:.1}", 100.0 * mean);
+        }
+        let _ = writeln!(
+            out,
+            "\nablations of attmean sum, right sentences: precision, recall, F1\n    {:<24}{:<22}{:<22}{:<22}{:<22}",
+            "", "text", "image", "audio", "video"
+        );
+        for own in &self.ablations {
+            let _ = write!(out, "    {:<24}", own.name);
+            for scores in own.scores {
+                let cell = scores.map_or_else(
+                    || "-".to_owned(),
+                    |[p, r, f1]| format!("{p:.1} {r:.1} {f1:.1}"),
+                );
+                let _ = write!(out, "{cell:<22}");
+            }
+            out.push('\n');
+        }
+        let _ = writeln!(
+            out,
+            "\ncitations lie at {:.2} of the sources on average, true sources at {:.2}",
+            self.analysis.mean_position, self.analysis.true_mean_position
+        );
+        if self.asked[0] > 0 {
+            let _ = writeln!(
+                out,
+                "asked itself in {} samples, the model replied in the form {} times",
+                self.asked[0], self.asked[1]
+            );
+        }
+        if !self.removal.is_empty() {
+            let _ = writeln!(
+                out,
+                "\nremoval, nats     sentences  larger than random     fall                   random                 \
+                 only what is cited     deletion area          insertion area         rank correlation"
+            );
+        }
+        for own in &self.removal {
+            let cell = |figure: Option<Figure>| {
+                figure.map_or_else(
+                    || "-".to_owned(),
+                    |[mean, low, high]| format!("{mean:.2} [{low:.2}, {high:.2}]"),
+                )
+            };
+            let _ = write!(out, "    {:<14}{:<11}", own.task, own.chunks);
+            for figure in [
+                own.larger,
+                own.fall,
+                own.random_fall,
+                own.only_fall,
+                own.deletion_area,
+                own.insertion_area,
+                own.rank_correlation,
+            ] {
+                let _ = write!(out, "{:<23}", cell(figure));
+            }
+            out.push('\n');
+        }
     }
 }
 

@@ -1,0 +1,44 @@
+//! AttFocus: attention, each layer with the weight of what it puts on few sources.
+//! In: every layer's row. Out: one row.
+//!
+//! A layer that looks something up puts much of its attention on one source; a layer that does something else spreads it, or
+//! spends it on the template and the answer so far. With `m_u` a layer's mass on unit `u`, the layer weighs `sum_u m_u^2`:
+//! the square of its mass on sources, times how concentrated that mass is (one over the number of units it is spread over).
+
+use super::Ground;
+
+/// Writes the weighted mean of `layers` (`[layers, prompt]`) into `out` (`[prompt]`).
+/// Where no layer looks at any source, all weigh the same.
+pub(super) fn focus(layers: &[f32], ground: &Ground, masses: &mut [f32], out: &mut [f32]) {
+    let prompt = out.len();
+    let count = layers.len() / prompt.max(1);
+    out.fill(0.0);
+    let mut total = 0.0;
+    for row in layers.chunks_exact(prompt.max(1)) {
+        let weight = weight(row, ground, masses);
+        total += weight;
+        add(out, row, weight);
+    }
+    if total > 0.0 {
+        out.iter_mut().for_each(|value| *value /= total);
+        return;
+    }
+    out.fill(0.0);
+    for row in layers.chunks_exact(prompt.max(1)) {
+        add(out, row, 1.0 / count.max(1) as f32);
+    }
+}
+
+fn weight(row: &[f32], ground: &Ground, masses: &mut [f32]) -> f32 {
+    masses.fill(0.0);
+    for &(position, unit) in &ground.positions {
+        masses[unit as usize] += row[position as usize];
+    }
+    masses.iter().map(|mass| mass * mass).sum()
+}
+
+fn add(out: &mut [f32], row: &[f32], weight: f32) {
+    for (sum, value) in out.iter_mut().zip(row) {
+        *sum += weight * value;
+    }
+}

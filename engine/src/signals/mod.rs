@@ -1,0 +1,245 @@
+//! The token-level signals, tapped online: only the last query row of each layer is ever read.
+//! In: each layer's last row of probabilities. Out: one `[P]` vector per signal and step.
+//!
+//! The paper's three come from the decoder; those that need to know the units, or the steps before, are made of its rows
+//! here, by [`Derived`], the same on every device.
+
+use attribution::layout::Layout;
+use attribution::record::SourceRole;
+use attribution::signal::StepSignals;
+use candle_core::{DType, Result, Tensor};
+
+mod focus;
+mod rise;
+
+/// Which signals a generation computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// None: what tracing is measured against.
+    Nothing,
+    /// All that is made of attention; `attgrads` is left empty.
+    Attention,
+    /// All of them.
+    Everything,
+}
+
+/// Reads every layer's last row of probabilities while a step runs and keeps one `[context]` sum.
+#[derive(Debug)]
+pub(crate) struct AttentionTap {
+    wanted: Wanted,
+    sum_over_layers: Option<Tensor>,
+    /// Mean over heads of every layer so far, `[context]` each.
+    rows: Vec<Tensor>,
+    /// `[heads, context]` of the layer seen last: what AttGrads needs.
+    last_probabilities: Option<Tensor>,
+}
+
+impl AttentionTap {
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            sum_over_layers: None,
+            rows: Vec::new(),
+            last_probabilities: None,
+        }
+    }
+
+    /// `probabilities`: `[heads, context]`, f32.
+    pub(crate) fn observe(&mut self, probabilities: &Tensor) -> Result<()> {
+        if self.wanted == Wanted::Nothing {
+            return Ok(());
+        }
+        let over_heads = probabilities.mean(0)?;
+        self.sum_over_layers = Some(match self.sum_over_layers.take() {
+            Some(sum) => (sum + &over_heads)?,
+            None => over_heads.clone(),
+        });
+        self.rows.push(over_heads);
+        self.last_probabilities = Some(probabilities.clone());
+        Ok(())
+    }
+
+    /// Mean over heads and layers, of the first `prompt` positions.
+    pub(crate) fn attmean(&self, prompt: usize) -> Result<Vec<f32>> {
+        match &self.sum_over_layers {
+            Some(sum) => (sum.narrow(0, 0, prompt)? / self.rows.len() as f64)?.to_vec1(),
+            None => Ok(vec![0.0; prompt]),
+        }
+    }
+
+    /// Mean over heads of the last layer, of the first `prompt` positions.
+    pub(crate) fn attraw(&self, prompt: usize) -> Result<Vec<f32>> {
+        match self.rows.last() {
+            Some(row) => row.narrow(0, 0, prompt)?.to_vec1(),
+            None => Ok(vec![0.0; prompt]),
+        }
+    }
+
+    /// Mean over heads of every layer, of the first `prompt` positions: `[layers, prompt]`.
+    pub(crate) fn layers(&self, prompt: usize) -> Result<Vec<f32>> {
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Tensor::stack(&self.rows, 0)?
+            .narrow(1, 0, prompt)?
+            .flatten_all()?
+            .to_vec1()
+    }
+
+    /// `[heads, context]` of the last layer.
+    pub(crate) fn last_probabilities(&self) -> Option<&Tensor> {
+        self.last_probabilities.as_ref()
+    }
+}
+
+/// `max(0, mean over heads of dA * A)` for the first `prompt` positions, where `dA[h, k] = <g_h, v_kv(h),k>`.
+///
+/// `at_context`: gradient of the chosen logit at the last layer's attention output, `[1, heads * dim]`;
+/// `probabilities`: `[heads, context]`; `values`: `[kv_heads, prompt, dim]`.
+pub(crate) fn attgrads(
+    at_context: &Tensor,
+    probabilities: &Tensor,
+    values: &Tensor,
+) -> Result<Vec<f32>> {
+    let (kv_heads, prompt, dim) = values.dims3()?;
+    let heads = probabilities.dim(0)?;
+    let grad = at_context
+        .reshape((kv_heads, heads / kv_heads, dim))?
+        .to_dtype(values.dtype())?;
+    let at_probabilities = grad
+        .matmul(&values.t()?)?
+        .reshape((heads, prompt))?
+        .to_dtype(DType::F32)?;
+    (at_probabilities * probabilities.narrow(1, 0, prompt)?)?
+        .mean(0)?
+        .relu()?
+        .to_vec1()
+}
+
+/// One step's scores over the prompt positions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepScores {
+    /// Mean attention over heads and layers.
+    pub attmean: Vec<f32>,
+    /// Mean attention over heads of the last layer.
+    pub attraw: Vec<f32>,
+    /// Gradient of the chosen logit times attention, last layer.
+    pub attgrads: Vec<f32>,
+    /// Mean attention over heads of every layer, up to one factor for all: `[layers, prompt]`; empty where nothing was asked.
+    pub layers: Vec<f32>,
+}
+
+/// The signals that are made of a step's rows: knows the units, remembers the steps before, and allocates once.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    ground: Ground,
+    /// One value per unit.
+    masses: Vec<f32>,
+    rise: rise::Rise,
+    /// [`focus`], `[prompt]`.
+    pub(crate) attfocus: Vec<f32>,
+    /// [`rise`] of the focus, `[prompt]`.
+    pub(crate) attrise: Vec<f32>,
+}
+
+/// Where the content stands: `(position, unit)` of every position of a unit that is no instruction.
+#[derive(Debug)]
+struct Ground {
+    positions: Vec<(u32, u32)>,
+}
+
+impl Derived {
+    /// For a prompt of content alone, in units of `positions` each: what benchmarks trace.
+    pub(crate) fn in_equal_units(prompt: usize, positions: usize) -> Self {
+        let unit = |position: usize| (position as u32, (position / positions.max(1)) as u32);
+        let units = prompt.div_ceil(positions.max(1));
+        Self::over((0..prompt).map(unit).collect(), units, prompt)
+    }
+
+    /// Before the first step.
+    pub(crate) fn new(layout: &Layout) -> Self {
+        let content = |unit: u32| {
+            let source = layout.units[unit as usize].source;
+            layout.sources[source as usize].role == SourceRole::Content
+        };
+        let positions = (0u32..)
+            .zip(&layout.unit_of)
+            .filter_map(|(position, unit)| Some((position, (*unit)?)))
+            .filter(|(_, unit)| content(*unit))
+            .collect();
+        Self::over(positions, layout.units.len(), layout.positions())
+    }
+
+    fn over(positions: Vec<(u32, u32)>, units: usize, prompt: usize) -> Self {
+        Self {
+            ground: Ground { positions },
+            masses: vec![0.0; units],
+            rise: rise::Rise::new(prompt),
+            attfocus: vec![0.0; prompt],
+            attrise: vec![0.0; prompt],
+        }
+    }
+
+    /// One step.
+    pub(crate) fn push(&mut self, step: &StepScores) {
+        let (ground, masses) = (&self.ground, &mut self.masses);
+        focus::focus(&step.layers, ground, masses, &mut self.attfocus);
+        self.rise.push(&self.attfocus, &mut self.attrise);
+    }
+
+    /// All signals of the step that was pushed last, in the record's order.
+    pub(crate) fn signals<'a>(&'a self, step: &'a StepScores) -> StepSignals<'a> {
+        [
+            &step.attmean,
+            &step.attraw,
+            &step.attgrads,
+            &self.attfocus,
+            &self.attrise,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two units of two positions each, one position of the template.
+    fn ground() -> Ground {
+        Ground {
+            positions: vec![(1, 0), (2, 0), (3, 1), (4, 1)],
+        }
+    }
+
+    #[test]
+    fn a_layer_that_finds_something_outweighs_those_that_do_not() {
+        let finds = [0.1, 0.0, 0.0, 0.5, 0.4];
+        let spreads = [0.2, 0.2, 0.2, 0.2, 0.2];
+        let elsewhere = [1.0, 0.0, 0.0, 0.0, 0.0];
+        let layers = [finds, spreads, elsewhere].concat();
+        let (mut masses, mut out) = ([0.0; 2], [0.0; 5]);
+        focus::focus(&layers, &ground(), &mut masses, &mut out);
+        // Weights .81, .32 and 0.
+        for (k, value) in out.iter().enumerate() {
+            let by_hand = (0.81 * finds[k] + 0.32 * spreads[k]) / 1.13;
+            assert!((value - by_hand).abs() < 1e-6);
+        }
+        // Nothing looks at a source: the plain mean.
+        let layers = [elsewhere, [0.5, 0.0, 0.0, 0.0, 0.0]].concat();
+        focus::focus(&layers, &ground(), &mut masses, &mut out);
+        assert_eq!(out, [0.75, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn what_is_always_there_is_no_rise() {
+        let mut rise = rise::Rise::new(3);
+        let mut out = [0.0; 3];
+        rise.push(&[0.5, 0.1, 0.0], &mut out);
+        assert_eq!(out, [0.5, 0.1, 0.0], "the first row is all new");
+        rise.push(&[0.5, 0.1, 0.4], &mut out);
+        assert_eq!(out, [0.0, 0.0, 0.4]);
+        rise.push(&[0.5, 0.4, 0.0], &mut out);
+        assert_eq!(out[0], 0.0);
+        assert!((out[1] - 0.3).abs() < 1e-6);
+        assert_eq!(out[2], 0.0, "never below nothing");
+    }
+}
