@@ -11,7 +11,9 @@ test('figures stand in the page, each table with its head, each chart with its n
   expect(await rows.count()).toBeGreaterThanOrEqual(6);
   const values = (await rows.locator('.value').allTextContents()).map(Number);
   expect(values).toEqual([...values].sort((a, b) => b - a));
-  expect(values.every((value) => value > 0 && value <= 100)).toBe(true);
+  // A model that is asked itself may not know a single source.
+  expect(values[0]).toBeGreaterThan(50);
+  expect(values.every((value) => value >= 0 && value <= 100)).toBe(true);
   for (const task of ['Conversations with pictures', 'Questions about films']) {
     await expect(page.getByRole('heading', { name: task })).toBeVisible();
   }

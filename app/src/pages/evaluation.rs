@@ -70,7 +70,7 @@ pub fn Eval() -> impl IntoView {
                     "F1 of cited text, pictures and seconds on right sentences, averaged over tasks. A source that is cited where there is \
                      none of its kind counts as 0. "
                     <em>"random"</em> " cites as many pieces as the trace does, " <em>"embedding"</em>
-                    " what looks alike before the model has read it, " <em>"self"</em> " what the model says when it is asked."
+                    " what looks alike before the model has read it (of texts and pictures only), " <em>"self"</em> " what the model says when it is asked."
                 </p>
                 {overall(&found)}
             </section>
