@@ -45,7 +45,10 @@ pub fn build() -> Result<()> {
     for (package, name) in MODULES {
         let file = package.replace('-', "_") + ".wasm";
         Bindgen::new()
-            .input_path(root.join("target/wasm/wasm32-unknown-unknown/wasm-release").join(file))
+            .input_path(
+                root.join("target/wasm/wasm32-unknown-unknown/wasm-release")
+                    .join(file),
+            )
             .out_name(name)
             .web(true)?
             .typescript(false)
@@ -125,7 +128,11 @@ fn weigh(site: &Path) -> Result<()> {
         };
         let (bytes, small) = (size(name)?, size(&format!("{name}.br"))?);
         ensure!(bytes > 0, "{name} is empty");
-        println!("    {name}: {} KB, {} KB compressed", bytes.div_ceil(1000), small.div_ceil(1000));
+        println!(
+            "    {name}: {} KB, {} KB compressed",
+            bytes.div_ceil(1000),
+            small.div_ceil(1000)
+        );
         if VIEWER.contains(&name) {
             viewer += small;
         }
