@@ -98,6 +98,15 @@ fn regions_of_a_picture_are_refused_with_a_warning() {
 }
 
 #[test]
+fn a_picture_like_a_thread_is_refused_with_a_sentence() {
+    let rgb = vec![200; 3 * 20_000];
+    let png = media::encode::png(20_000, 1, &rgb).expect("a PNG");
+    let sample = Sample::new("What is it?").item(Item::Image(film::file("thread.png", png)));
+    let refused = tracer(2).trace(&sample).expect_err("is refused");
+    assert!(refused.to_string().contains("too narrow"), "{refused}");
+}
+
+#[test]
 fn a_film_alternates_with_its_sound_second_by_second() {
     let outcome = trace(&Sample::new("What happens?").item(Item::Video(film::film())));
     let record = &outcome.record;

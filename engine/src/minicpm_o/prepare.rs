@@ -18,6 +18,8 @@ use crate::preprocess::heard::heard;
 use crate::preprocess::mel::{Mel, MelShape, log_mel};
 use crate::preprocess::patches::{PatchShape, cut_patches};
 
+/// A narrower picture would be stretched into more patches than there are in all slices of any other.
+const MAX_PROPORTION: usize = 10_000;
 /// Least samples of a film's last piece of sound: silence fills it up.
 const MIN_LAST_SAMPLES: usize = 1_600;
 
@@ -180,8 +182,12 @@ impl Preparation<'_> {
     /// A picture's slices as encoder inputs; and the finest grid in which it is seen.
     fn view(&mut self, picture: &Rgb) -> Result<(View, Grid), EngineError> {
         let p = &self.model.preprocess;
-        if picture.width_px == 0 || picture.height_px == 0 {
-            return Err(EngineError::Request("a picture is empty".to_owned()));
+        let (width, height) = (picture.width_px, picture.height_px);
+        let [short, long] = [width.min(height), width.max(height)];
+        if short == 0 || long / short > MAX_PROPORTION {
+            return Err(EngineError::Request(format!(
+                "a picture of {width} x {height} pixels is too narrow: its sides may differ at most {MAX_PROPORTION} times"
+            )));
         }
         let sliced = slice_picture(picture, p);
         let seen = sliced.patch_grid(p.patch_size);

@@ -95,13 +95,30 @@ pub fn media_root() -> Option<PathBuf> {
     std::env::var_os("OMNITRACE_REFERENCE_MEDIA").map(PathBuf::from)
 }
 
-/// A sound as the reference loaded it: beside the media file, at 16 kHz.
+/// A sound as the reference loaded it, where it lies beside the media file at 16 kHz; else the file itself.
 pub fn loaded_sound(file: &str) -> Option<(Vec<f32>, u32)> {
     let path = media_root()?.join(file);
     let stem = path.file_stem()?.to_str()?;
-    let bytes = std::fs::read(path.with_file_name(format!("{stem}_16k_librosa.wav"))).ok()?;
-    let sound = media::decode_sound(&bytes, &media::Limits::default()).expect("a WAV file");
+    let loaded = path.with_file_name(format!("{stem}_16k_librosa.wav"));
+    let bytes = std::fs::read(loaded)
+        .or_else(|_| std::fs::read(&path))
+        .ok()?;
+    let sound = media::decode_sound(&bytes, &media::Limits::default()).expect("a sound");
     Some((sound.samples, sound.rate_hz))
+}
+
+/// A picture as our decoder sees it.
+pub fn picture(path: &Path) -> Rgb {
+    let bytes = std::fs::read(path).expect("the picture is there");
+    rgb(media::decode_image(&bytes, &media::Limits::default()).expect("a picture"))
+}
+
+fn rgb(picture: media::Picture) -> Rgb {
+    Rgb {
+        width_px: picture.width as usize,
+        height_px: picture.height as usize,
+        data: picture.rgb,
+    }
 }
 
 /// A film from its file, where no frames are recorded.
@@ -110,11 +127,6 @@ pub fn film(model: &engine::Model, file: &str) -> Option<InspectSource> {
     let film = media::Film::open(&bytes, &media::Limits::default()).expect("a film");
     let info = film.info();
     let indices = frame_indices(model, info.frame_count, info.fps);
-    let rgb = |picture: media::Picture| Rgb {
-        width_px: picture.width as usize,
-        height_px: picture.height as usize,
-        data: picture.rgb,
-    };
     let frames = film.frames(&indices).expect("frames");
     let sound = film.sound().expect("a sound");
     Some(InspectSource::Film(

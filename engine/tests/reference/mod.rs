@@ -153,9 +153,13 @@ impl Reference {
         if here.exists() {
             return read_png(&here);
         }
-        // A folder of media that several references share.
+        // A folder of media that several references share; without Pillow's own levels, ours of the file.
         let root = files::media_root().expect("the picture as it was decoded");
-        read_png(&root.join(file).with_file_name(format!("{stem}_pillow.png")))
+        let pillow = root.join(file).with_file_name(format!("{stem}_pillow.png"));
+        if pillow.exists() {
+            return read_png(&pillow);
+        }
+        files::picture(&root.join(file))
     }
 
     /// The film's sampled frames, in order.
