@@ -422,9 +422,9 @@ impl Comparison<'_> {
                 .copied()
                 .collect();
             let quantity = format!("mel {index}");
-            // A film's own sound is decoded by another decoder.
+            // A film's own sound is decoded by another decoder: a level of 16 bits here and there, seen in quiet bands.
             let bound = if files::media_root().is_some() {
-                1e-3
+                5e-3
             } else {
                 1e-4
             };
