@@ -50,7 +50,7 @@ pub fn Compare(
     let question = left.request.prompt.trim().to_owned();
     // Each side gets a scope of its own: its desk would else be the other's.
     view! {
-        <h1 class="question">{if question.is_empty() { "Two traces".to_owned() } else { question }}</h1>
+        <h1 class="question compare-title">{if question.is_empty() { "Two traces".to_owned() } else { question }}</h1>
         <p class="soft compare-say">{if same {
             "One answer, two signals. Point at a sentence: both sides light up. What lights up on both, trust the more."
         } else {

@@ -40,7 +40,7 @@ pub fn Peek(
                     );
                     view! { <span class="spot" style=style></span> }
                 });
-                view! { <span class="peek-pic"><img src=media_url(&media) alt=""/>{spot}</span> }.into_any()
+                view! { <span class="peek-pic"><img src=media_url(media) alt=""/>{spot}</span> }.into_any()
             }
             (SourceItem::Video { thumbnails, duration_secs, .. }, _) => {
                 let still = badge.play.and_then(|(_, start, end)| {

@@ -42,7 +42,7 @@ pub fn VideoSource(
         }
     });
     let playable = !media.is_empty();
-    let poster = thumbnails.first().map(|hash| media_url(&hash));
+    let poster = thumbnails.first().map(|hash| media_url(hash));
     let screen = if playable {
         view! {
             <video

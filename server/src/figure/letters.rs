@@ -60,8 +60,7 @@ pub fn wrapped(
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     let text = plain(text);
-    let mut words = text.split_whitespace().peekable();
-    while let Some(word) = words.next() {
+    for word in text.split_whitespace() {
         let longer = if line.is_empty() {
             word.to_owned()
         } else {

@@ -10,7 +10,7 @@ use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
 
 use super::{AppState, blocking};
-use crate::error::{ApiError, ServerError};
+use crate::error::ApiError;
 use crate::store::State as Stored;
 
 /// Longest view that a short link may hold.
@@ -137,7 +137,7 @@ pub async fn delete(
             let message = "The trace is still being made. Stop it first, then delete it.";
             return Err(ApiError::new(StatusCode::CONFLICT, "not_finished", message));
         }
-        Ok::<_, ApiError>(store.delete(&wanted).map_err(ServerError::from)?)
+        Ok(store.delete(&wanted)?)
     })
     .await?;
     tracing::info!(%id, "trace deleted");
