@@ -492,7 +492,7 @@ pub(crate) mod tests {
         let whole = through(&lens);
         assert_eq!(whole.chunks.len(), 1);
         let cited: Vec<u32> = whole.attributions[0].cited.iter().map(|c| c.unit).collect();
-        assert_eq!(cited, [0, 1]);
+        assert_eq!(cited, [1, 0], "the verb outweighs the adjective");
         let map = &whole.heat[0][0];
         assert_eq!(
             (map.cells.as_str(), map.grid),
