@@ -106,11 +106,13 @@ fn weights_that_know_nothing_fall_to_chance() {
         let chance = mark(&nothing, ["random", "baseline"], name);
         let signals = SignalKind::ALL.map(|own| mark(&nothing, [own.name(), "sum"], name));
         let found = signals.iter().sum::<f64>() / signals.len() as f64;
-        // An object stands out from its background for an encoder that knows nothing, too: where a heat map's peak is asked
-        // for, chance is not the measure, only what training adds.
-        let salient = matches!(name, "pointing" | "frame_pointing");
+        // An object stands out from its background for an encoder that knows nothing, too. In a film's frame it is the only
+        // one, so that knowing nothing is enough to point at it: that mark can be read only beside an untrained model's.
+        if name == "frame_pointing" {
+            continue;
+        }
         assert!(
-            salient || found < chance + NOISE,
+            name == "pointing" || found < chance + NOISE,
             "{name}: {found}, by chance {chance}"
         );
         let knows = mark(&trained, ["attmean", "sum"], name);
