@@ -90,7 +90,7 @@ fn every_world_task_is_written_and_traced_in_the_packages_form() {
     assert_eq!(records.len(), samples.len());
     let bytes = std::fs::read(dir.path().join("s.safetensors")).unwrap();
     let scores = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(scores.len(), 5 * samples.len());
+    assert_eq!(scores.len(), 7 * samples.len());
     for (i, (record, sample)) in records.iter().zip(&samples).enumerate() {
         for key in [
             "id",
