@@ -66,7 +66,11 @@ impl Live {
         }
         self.next = id.saturating_add(1);
         match event {
-            TraceEvent::Queued { position } => self.state = LiveState::Queued(position),
+            TraceEvent::Queued { position } => {
+                // Nothing is written while a trace waits: it was interrupted and begins again from the beginning.
+                self.shown = Shown::default();
+                self.state = LiveState::Queued(position);
+            }
             TraceEvent::Progress { stage, done, total } => {
                 self.state = LiveState::Working { stage, done, total }
             }
@@ -196,6 +200,21 @@ mod tests {
             },
         );
         assert_eq!(live.state, LiveState::Failed("Try again.".to_owned()));
+    }
+
+    #[test]
+    fn what_begins_again_is_drawn_once() {
+        let mut live = Live::default();
+        live.apply(0, TraceEvent::Queued { position: 0 });
+        live.apply(1, token("A b. "));
+        live.apply(2, chunk(0, 0, 5));
+        live.apply(1_000_000, TraceEvent::Queued { position: 0 });
+        live.apply(1_000_001, token("A b. "));
+        live.apply(1_000_002, chunk(0, 0, 5));
+        assert_eq!(
+            (live.shown.response.as_str(), live.shown.chunks.len()),
+            ("A b. ", 1)
+        );
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use attribution::record::Record;
 use engine::faithfulness::{Faithfulness, Question, Replay};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::error::{ServerError, failure_of};
-use crate::store::from_json;
+use crate::store::{from_json, to_json};
 use crate::worker::Worker;
 
 /// A question in the queue. Dropping it tells whoever waits that there will be no answer.
@@ -20,12 +20,15 @@ pub struct Check {
     pub id: String,
     /// What is asked.
     pub question: Question,
-    answer: oneshot::Sender<Result<Checked, CheckError>>,
+    answer: oneshot::Sender<Answer>,
 }
 
-/// An answer.
+/// What a question comes back with: the answer as JSON, or why there is none.
+pub type Answer = Result<String, CheckError>;
+
+/// The answer's fields.
 #[derive(Debug, Serialize)]
-pub struct Checked {
+struct Checked {
     #[serde(flatten)]
     faithfulness: Faithfulness,
     /// Wall time on the device thread, laying out and encoding included.
@@ -33,20 +36,17 @@ pub struct Checked {
 }
 
 /// Why there is none.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckError {
     /// The model that made the record is not the one that is here now.
     ModelChanged,
     /// Code and sentence.
-    Failed(&'static str, String),
+    Failed(String, String),
 }
 
 impl Check {
     /// A question, and where its answer arrives.
-    pub fn new(
-        id: String,
-        question: Question,
-    ) -> (Self, oneshot::Receiver<Result<Checked, CheckError>>) {
+    pub fn new(id: String, question: Question) -> (Self, oneshot::Receiver<Answer>) {
         let (answer, receiver) = oneshot::channel();
         let check = Self {
             id,
@@ -64,17 +64,22 @@ impl Worker {
             return;
         }
         let begun = Instant::now();
-        let answer = match self.faithfulness(&check) {
+        let asked = self.faithfulness(&check).and_then(|asked| match asked {
+            Some(Ok(faithfulness)) => {
+                let secs = begun.elapsed().as_secs_f64();
+                let checked = Checked { faithfulness, secs };
+                Ok(Some(Ok(to_json("measurement", &checked)?)))
+            }
+            Some(Err(error)) => Ok(Some(Err(error))),
+            None => Ok(None),
+        });
+        let answer = match asked {
             // Nobody waits, or the server goes down.
             Ok(None) => return,
-            Ok(Some(Ok(faithfulness))) => Ok(Checked {
-                faithfulness,
-                secs: begun.elapsed().as_secs_f64(),
-            }),
-            Ok(Some(Err(error))) => Err(error),
+            Ok(Some(answer)) => answer,
             Err(error) => {
                 let (code, message) = failure_of(&error);
-                Err(CheckError::Failed(code, message))
+                Err(CheckError::Failed(code.to_owned(), message))
             }
         };
         tracing::info!(id = %check.id, secs = format!("{:.2}", begun.elapsed().as_secs_f64()), "removal measured");
@@ -87,8 +92,8 @@ impl Worker {
         &mut self,
         check: &Check,
     ) -> Result<Option<Result<Faithfulness, CheckError>>, ServerError> {
-        let stored = (self.store.load(&check.id)?).ok_or(ServerError::Lost("the trace"))?;
-        let json = (self.store.record_json(&check.id)?).ok_or(ServerError::Lost("the record"))?;
+        let stored = (self.depot.load(&check.id)?).ok_or(ServerError::Lost("the trace"))?;
+        let json = (self.depot.record_json(&check.id)?).ok_or(ServerError::Lost("the record"))?;
         let record: Record = from_json("record", &json)?;
         let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
         if !self.models.knows(&name) {
@@ -102,7 +107,7 @@ impl Worker {
         if model.model.hash != receipt.model_hash || !dtype.contains(&receipt.dtype.as_str()) {
             return Ok(Some(Err(CheckError::ModelChanged)));
         }
-        let mut go_on = || !check.answer.is_closed() && !self.jobs.shutting_down();
+        let mut go_on = || !check.answer.is_closed() && !self.depot.shutting_down();
         // As for traces: a bug met by one visitor must not end the service for all.
         let asked = catch_unwind(AssertUnwindSafe(|| {
             Replay::open(&model.model, &request, &record)?.ask(&check.question, &mut go_on)

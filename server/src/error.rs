@@ -1,5 +1,6 @@
 //! What can go wrong in the server, and the one place where it becomes an HTTP status and a safe sentence.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -71,7 +72,7 @@ impl ServerError {
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     message: String,
     retry_after_secs: Option<u64>,
 }
@@ -84,10 +85,14 @@ struct Body<'a> {
 
 impl ApiError {
     /// Any status.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             status,
-            code,
+            code: code.into(),
             message: message.into(),
             retry_after_secs: None,
         }
@@ -116,7 +121,7 @@ impl ApiError {
     pub fn queue_full(retry_after_secs: u64) -> Self {
         Self {
             status: StatusCode::TOO_MANY_REQUESTS,
-            code: "queue_full",
+            code: "queue_full".into(),
             message: format!(
                 "All places in the queue are taken. Nothing was lost; try again in {retry_after_secs} seconds."
             ),
@@ -146,7 +151,7 @@ impl From<ServerError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = Body {
-            code: self.code,
+            code: &self.code,
             message: &self.message,
         };
         let mut response = (self.status, axum::Json(&body)).into_response();

@@ -4,10 +4,11 @@ use app::data::{ItemView, RequestView};
 use serde_json::Value;
 use world::{Split, Task};
 
+use crate::blobs::Blobs;
+use crate::depot::Depot;
 use crate::error::ServerError;
-use crate::jobs::Jobs;
 use crate::sample::{Block, Options, Sample};
-use crate::store::{NewTrace, Pending, State, Store};
+use crate::store::{NewTrace, State};
 
 /// Seeds per task, in gallery order. None was seen in training: the world keeps the public's samples apart.
 const SEEDS: [(Task, [u64; 2]); 6] = [
@@ -58,36 +59,30 @@ pub fn slots() -> Vec<Slot> {
 }
 
 /// Queues an example that is missing, failed, or made by something else than this program with this model.
-pub fn ensure(store: &Store, jobs: &Jobs, slot: &Slot, origin: &Origin) -> Result<(), ServerError> {
+pub fn ensure(depot: &dyn Depot, slot: &Slot, origin: &Origin) -> Result<(), ServerError> {
     let made_from = format!(
         "{} {} seed {}",
         env!("CARGO_PKG_VERSION"),
         origin.model_hash,
         slot.seed
     );
-    let failed = matches!(store.load(&slot.id)?, Some(stored) if matches!(stored.state, State::Failed { .. }));
-    if !failed && store.gallery_origin(&slot.id)?.as_ref() == Some(&made_from) {
+    let failed = matches!(depot.load(&slot.id)?, Some(stored) if matches!(stored.state, State::Failed { .. }));
+    if !failed && depot.gallery_origin(&slot.id)?.as_ref() == Some(&made_from) {
         return Ok(());
     }
-    store.accept(&NewTrace {
+    depot.submit_example(&NewTrace {
         id: slot.id.clone(),
-        request: request(store, slot.task, slot.seed, origin.model.clone())?,
+        request: request(depot.files(), slot.task, slot.seed, origin.model.clone())?,
         options: Options::default(),
         task: slot.task.name().to_owned(),
         gallery: Some(made_from),
         delete_key: None,
-    })?;
-    jobs.requeue(&Pending {
-        id: slot.id.clone(),
-        attempts: 0,
-        background: true,
-    });
-    Ok(())
+    })
 }
 
 /// A sample of the world as a request, its media stored.
 pub fn request(
-    store: &Store,
+    blobs: &Blobs,
     task: Task,
     seed: u64,
     model: String,
@@ -106,7 +101,7 @@ pub fn request(
                 let file = rendered.files.iter().find(|(known, _)| *known == name);
                 let (_, bytes) =
                     file.ok_or_else(|| ServerError::World(format!("it names no file {name:?}")))?;
-                kind.item(store.blobs.put(bytes)?, name)
+                kind.item(blobs.put(bytes)?, name)
             }
         });
     }

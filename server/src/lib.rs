@@ -9,6 +9,8 @@ pub mod blobs;
 pub mod checks;
 pub mod cli;
 pub mod config;
+pub mod depot;
+pub mod device;
 pub mod ears;
 pub mod error;
 pub mod figure;

@@ -16,8 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::jobs::Jobs;
-use crate::models::{ModelSpec, ModelStates};
+use crate::depot::Depot;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct End {
@@ -163,16 +162,16 @@ impl Metrics {
     }
 
     /// Everything, as Prometheus reads it.
-    pub fn render(&self, jobs: &Jobs, models: &[ModelSpec], states: &ModelStates) -> String {
-        let (queued, wait_secs) = jobs.load();
-        self.queued.set(i64::from(queued));
-        self.wait_secs.set(wait_secs);
-        for model in models {
-            let bytes = match states.of(&model.name) {
+    pub fn render(&self, depot: &dyn Depot) -> String {
+        let load = depot.load_now();
+        self.queued.set(i64::from(load.queued));
+        self.wait_secs.set(load.wait_secs);
+        for model in depot.models() {
+            let bytes = match model.state {
                 ModelState::Loaded { bytes, .. } => i64::try_from(bytes).unwrap_or(i64::MAX),
                 _ => 0,
             };
-            let model = model.name.clone();
+            let model = model.name;
             self.model_bytes
                 .get_or_create(&OfModel { model })
                 .set(bytes);

@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 
 use crate::assets::Assets;
 use crate::config::{Limits, ServeConfig};
+use crate::depot::{Depot, Embedded};
+use crate::device::Device;
 use crate::ears::Ears;
 use crate::error::ServerError;
 use crate::gallery;
@@ -23,7 +25,6 @@ use crate::metrics::Metrics;
 use crate::models::{self, ModelPool, ModelSpec};
 use crate::routes::{self, AppState, Shared};
 use crate::store::Store;
-use crate::worker::Worker;
 
 /// How long open requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where it answers `/metrics`, if it does.
     pub metrics_address: Option<SocketAddr>,
-    jobs: Arc<Jobs>,
+    depot: Arc<dyn Depot>,
     server: JoinHandle<std::io::Result<()>>,
     device: oneshot::Receiver<Result<(), ServerError>>,
     shutdown: watch::Sender<bool>,
@@ -46,11 +47,8 @@ pub struct Running {
 pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     let specs = models::specs(&config.models)?;
     let lock = lock(&config.data)?;
-    let store = Arc::new(Store::open(&config.data).context("the data directory cannot be used")?);
-    let jobs = Arc::new(Jobs::new(config.queue.max(1)));
-    for pending in store.recover()? {
-        jobs.requeue(&pending);
-    }
+    let store = Store::open(&config.data).context("the data directory cannot be used")?;
+    let jobs = Jobs::new(config.queue.max(1));
     let assets = match config.site {
         Some(dir) => Assets::Dir(dir),
         None => Assets::Inside,
@@ -88,27 +86,24 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     let ears = Ears::new(config.asr_model.as_deref())?;
     let (ready, is_ready) = watch::channel(false);
     let metrics = Arc::new(Metrics::default());
-    let device = spawn_device(Device {
-        store: store.clone(),
-        jobs: jobs.clone(),
-        default: specs.first().cloned(),
+    let default = specs.first().cloned();
+    let depot = Arc::new(Embedded::new(store, jobs, specs, model_states, is_ready)?);
+    let device = Device {
+        depot: depot.clone(),
+        default,
         models: pool,
         ears,
-
         limits: limits.clone(),
         slots: slots.clone(),
         metrics: metrics.clone(),
         ready,
-    })?;
+    }
+    .spawn()?;
     let state = AppState::new(Shared {
-        store,
-        jobs: jobs.clone(),
-        models: specs,
-        model_states,
+        depot: depot.clone(),
         uploads: Semaphore::new(limits.max_uploads),
         drawing: Semaphore::new(2),
         limits,
-        ready: is_ready,
         metrics,
         assets,
         gallery: slots,
@@ -136,7 +131,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     Ok(Running {
         address,
         metrics_address,
-        jobs,
+        depot,
         server,
         device,
         shutdown,
@@ -174,7 +169,7 @@ impl Running {
         tokio::select! {
             () = signal => tracing::info!("shutting down"),
             ended = &mut self.device => {
-                self.jobs.shut_down();
+                self.depot.shut_down();
                 match ended {
                     Ok(Ok(())) => bail!("the device thread ended by itself"),
                     Ok(Err(error)) => return Err(error.into()),
@@ -182,7 +177,7 @@ impl Running {
                 }
             }
         }
-        self.jobs.shut_down();
+        self.depot.shut_down();
         self.shutdown.send_replace(true);
         if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
             tracing::warn!("some requests did not end in time");
@@ -191,75 +186,6 @@ impl Running {
         // Within one decode step; a model still loading is not waited for.
         let _ = tokio::time::timeout(GRACE, &mut self.device).await;
         Ok(())
-    }
-}
-
-/// What the device thread needs.
-struct Device {
-    store: Arc<Store>,
-    jobs: Arc<Jobs>,
-    default: Option<ModelSpec>,
-    models: ModelPool,
-    ears: Ears,
-    limits: Limits,
-    slots: Vec<gallery::Slot>,
-    metrics: Arc<Metrics>,
-    ready: watch::Sender<bool>,
-}
-
-fn spawn_device(device: Device) -> Result<oneshot::Receiver<Result<(), ServerError>>> {
-    let (ended, receiver) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("device".into())
-        .spawn(move || {
-            // Nobody may be listening any more when the process goes down.
-            let _ = ended.send(device.run());
-        })
-        .context("no thread for the model")?;
-    Ok(receiver)
-}
-
-impl Device {
-    fn run(mut self) -> Result<(), ServerError> {
-        if let Some(default) = self.default.take() {
-            let loaded = self.models.get(&default.name, None)?;
-            tracing::info!(model = %default.name, dtype = %loaded.model.precision, "model loaded");
-            let origin = gallery::Origin {
-                model: default.name,
-                model_hash: loaded.model.hash.clone(),
-            };
-            self.make_examples(origin)?;
-        }
-        self.ready.send_replace(true);
-        Worker {
-            jobs: self.jobs,
-            store: self.store,
-            models: self.models,
-            ears: self.ears,
-
-            limits: self.limits,
-            metrics: self.metrics,
-        }
-        .run();
-        Ok(())
-    }
-
-    /// Renders missing examples beside the work: a visitor's trace need not wait for a film to be drawn.
-    fn make_examples(&self, origin: gallery::Origin) -> Result<(), ServerError> {
-        let (store, jobs, slots) = (self.store.clone(), self.jobs.clone(), self.slots.clone());
-        let spawned = std::thread::Builder::new()
-            .name("gallery".into())
-            .spawn(move || {
-                for slot in &slots {
-                    if jobs.shutting_down() {
-                        return;
-                    }
-                    if let Err(error) = gallery::ensure(&store, &jobs, slot, &origin) {
-                        tracing::error!(id = %slot.id, %error, "an example could not be made");
-                    }
-                }
-            });
-        spawned.map(drop).map_err(|_| ServerError::Lost("a thread"))
     }
 }
 

@@ -318,7 +318,8 @@ pub fn now_unix_secs() -> u64 {
         .map_or(0, |age| age.as_secs())
 }
 
-fn to_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String, ServerError> {
+/// Writes JSON to be stored.
+pub fn to_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String, ServerError> {
     serde_json::to_string(value).map_err(|source| ServerError::Stored { what, source })
 }
 

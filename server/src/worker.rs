@@ -11,20 +11,19 @@ use attribution::record::Stage;
 use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
 
 use crate::config::Limits;
+use crate::depot::{Depot, Work};
 use crate::ears::Ears;
 use crate::error::{ServerError, failure_of};
-use crate::jobs::{Job, Jobs};
+use crate::jobs::Job;
 use crate::live::Live;
 use crate::metrics::{Metrics, TokenClock};
 use crate::models::ModelPool;
-use crate::store::{Store, Stored, now_unix_secs};
+use crate::store::{Stored, now_unix_secs};
 
 /// What the worker needs; it runs until the queue shuts down.
 pub struct Worker {
-    /// The queue.
-    pub jobs: Arc<Jobs>,
-    /// Where requests come from and records go.
-    pub store: Arc<Store>,
+    /// Where jobs and requests come from and records go.
+    pub depot: Arc<dyn Work>,
     /// The models, used by this thread alone.
     pub models: ModelPool,
     /// Speech recognition.
@@ -46,7 +45,7 @@ enum End {
 impl Worker {
     /// Works until the queue shuts down.
     pub fn run(mut self) {
-        while let Some(job) = self.jobs.next() {
+        while let Some(job) = self.depot.next() {
             let live = match job {
                 Job::Trace(live) => live,
                 Job::Check(check) => {
@@ -65,16 +64,12 @@ impl Worker {
             self.conclude(&live, end);
             let secs = begun.elapsed().as_secs_f64();
             tracing::info!(id = %live.id, secs = format!("{secs:.2}"), "trace ended");
-            self.jobs.ended(live, secs);
+            self.depot.ended(live, secs);
         }
     }
 
     fn attempt(&mut self, live: &Live) -> Result<End, ServerError> {
-        self.store.begin(&live.id)?;
-        let stored = self
-            .store
-            .load(&live.id)?
-            .ok_or(ServerError::Lost("the stored request"))?;
+        let stored = self.depot.begin(live)?;
         if !self.models.knows(&stored.request.model) {
             let message = format!(
                 "This server no longer has the model {:?}. Please send the trace again.",
@@ -94,7 +89,7 @@ impl Worker {
             if !matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
                 live.push(&event);
             }
-            if live.stopped() || self.jobs.shutting_down() {
+            if live.stopped() || self.depot.shutting_down() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -105,7 +100,7 @@ impl Worker {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             engine::pipeline::trace(&model.model, &request, &mut observe)
         }));
-        if self.jobs.shutting_down() && !live.stopped() {
+        if self.depot.shutting_down() && !live.stopped() {
             return Ok(End::Interrupted);
         }
         let outcome = match outcome {
@@ -122,11 +117,11 @@ impl Worker {
             .map(|turn| {
                 Ok(Turn {
                     assistant: turn.assistant,
-                    items: items(&self.store, turn.items)?,
+                    items: items(&*self.depot, turn.items)?,
                 })
             })
             .collect::<Result<_, ServerError>>()?;
-        let items = items(&self.store, stored.request.items)?;
+        let items = items(&*self.depot, stored.request.items)?;
         let model = (self.models).get(&stored.request.model, stored.options.dtype)?;
         let options = stored.options.resolve(
             &self.limits.media,
@@ -153,7 +148,7 @@ impl Worker {
         stage_secs: Vec<(Stage, f64)>,
     ) -> Result<(), ServerError> {
         for (hash, bytes) in &outcome.derived_media {
-            self.store.blobs.put_named(hash, bytes)?;
+            self.depot.files().put_named(hash, bytes)?;
         }
         let mut record = outcome.record;
         record.id.clone_from(&live.id);
@@ -164,7 +159,7 @@ impl Worker {
             what: "record",
             source,
         })?;
-        self.store.finish(&live.id, &json, live.next_event())
+        self.depot.finish(live, &json)
     }
 
     fn conclude(&self, live: &Live, end: End) {
@@ -181,7 +176,7 @@ impl Worker {
             End::Failed(code, message) => {
                 self.metrics.ended("failed");
                 self.metrics.failed(code);
-                if let Err(error) = self.store.fail(&live.id, code, &message, live.next_event()) {
+                if let Err(error) = self.depot.fail(live, code, &message) {
                     tracing::error!(id = %live.id, %error, "a failure could not be stored");
                 }
                 live.push(&TraceEvent::Failed {
@@ -191,7 +186,7 @@ impl Worker {
             }
             End::Interrupted => {
                 self.metrics.ended("interrupted");
-                if let Err(error) = self.store.put_back(&live.id) {
+                if let Err(error) = self.depot.put_back(live) {
                     tracing::error!(id = %live.id, %error, "an interrupted trace could not be put back");
                 }
                 live.close();
@@ -201,10 +196,10 @@ impl Worker {
 }
 
 /// The question's files, read from the store.
-fn items(store: &Store, items: Vec<ItemView>) -> Result<Vec<Item>, ServerError> {
+fn items(depot: &dyn Depot, items: Vec<ItemView>) -> Result<Vec<Item>, ServerError> {
     let media = |hash: String, name: String| {
         Ok::<_, ServerError>(MediaItem {
-            bytes: store.blobs.read(&hash)?,
+            bytes: depot.media_bytes(&hash)?,
             hash,
             name,
         })

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use app::data::ModelView;
 use engine::{Model, ModelFiles, Precision, default_device};
 use hub::{ModelId, Place, Wanted};
 use serde_json::Value;
 
+use super::pool::ModelStates;
 use crate::error::ServerError;
 
 /// What is asked of the hub for a model; nothing else is.
@@ -141,6 +143,16 @@ impl ModelSpec {
             }
             (ModelPlace::Hub(a), ModelPlace::Hub(b)) => a == b,
             _ => false,
+        }
+    }
+
+    /// What visitors are told about it.
+    pub fn view(&self, default: bool, states: &ModelStates) -> ModelView {
+        ModelView {
+            name: self.name.clone(),
+            about: self.about.clone(),
+            default,
+            state: states.of(&self.name),
         }
     }
 

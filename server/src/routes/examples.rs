@@ -23,7 +23,7 @@ pub async fn create(
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    state.jobs.check_room().map_err(traces::refusal)?;
+    traces::check_room(&state).await?;
     let task: Task = task.parse().map_err(|_| {
         let known: Vec<_> = Task::ALL.into_iter().map(Task::name).collect();
         let message = format!(
@@ -36,7 +36,13 @@ pub async fn create(
         Some(seed) => seed,
         None => gallery::fresh_seed()?,
     };
-    let Some(model) = state.models.first().map(|model| model.name.clone()) else {
+    let Some(model) = state
+        .depot
+        .models()
+        .into_iter()
+        .next()
+        .map(|model| model.name)
+    else {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "no_model",
@@ -50,8 +56,8 @@ pub async fn create(
                 .retry_after(5),
         );
     };
-    let store = state.store.clone();
-    let request = blocking(move || Ok(gallery::request(&store, task, seed, model)?)).await?;
+    let depot = state.depot.clone();
+    let request = blocking(move || Ok(gallery::request(depot.files(), task, seed, model)?)).await?;
     let answer =
         traces::submit(&state, request, Options::default(), task.name().to_owned()).await?;
     // A form without JavaScript follows the redirect; a program reads the JSON.

@@ -60,7 +60,7 @@ pub async fn ask(
         );
         return Err(ApiError::bad_request(message));
     }
-    state.jobs.check_room().map_err(traces::refusal)?;
+    traces::check_room(&state).await?;
     let question = Question {
         chunk: asked.chunk,
         units: asked.units,
@@ -70,10 +70,10 @@ pub async fn ask(
         curves: asked.curves,
         regenerate: asked.regenerate,
     };
-    let (store, wanted) = (state.store.clone(), id.clone());
+    let (depot, wanted) = (state.depot.clone(), id.clone());
     let record = blocking(move || {
-        let stored = store.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
-        match (stored.state, store.record_json(&wanted)?) {
+        let stored = depot.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
+        match (stored.state, depot.record_json(&wanted)?) {
             (Stored::Finished, Some(json)) => Ok(from_json::<Record>("record", &json)?),
             _ => Err(ApiError::new(
                 StatusCode::CONFLICT,
@@ -85,18 +85,22 @@ pub async fn ask(
     .await?;
     possible(&record, &question)?;
     let (check, answer) = Check::new(id, question);
-    state.jobs.ask(check).map_err(traces::refusal)?;
+    let depot = state.depot.clone();
+    blocking(move || depot.ask(check).map_err(traces::refusal)).await?;
     match answer.await {
         Ok(Ok(checked)) => {
-            let headers = [(header::CACHE_CONTROL, "no-store")];
-            Ok((headers, Json(checked)).into_response())
+            let headers = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            Ok((headers, checked).into_response())
         }
         Ok(Err(CheckError::ModelChanged)) => Err(ApiError::new(
             StatusCode::CONFLICT,
             "model_changed",
             "This trace was made by a model that is no longer here. Send the question again to trace it anew.",
         )),
-        Ok(Err(CheckError::Failed("internal", _))) => {
+        Ok(Err(CheckError::Failed(code, _))) if code == "internal" => {
             Err(ServerError::Lost("the measurement").into())
         }
         Ok(Err(CheckError::Failed(code, message))) => Err(ApiError::new(

@@ -51,14 +51,14 @@ async fn picture(
             "The server is restarting. Try again in a moment.",
         ));
     };
-    let store = state.store.clone();
+    let depot = state.depot.clone();
     let name = format!(
         "inline; filename=\"omnitrace-{id}.{}\"",
         if as_png { "png" } else { "svg" }
     );
     let bytes = blocking(move || {
-        let stored = store.load(&id)?.ok_or_else(ApiError::unknown_trace)?;
-        let (Stored::Finished, Some(json)) = (stored.state, store.record_json(&id)?) else {
+        let stored = depot.load(&id)?.ok_or_else(ApiError::unknown_trace)?;
+        let (Stored::Finished, Some(json)) = (stored.state, depot.record_json(&id)?) else {
             return Err(ApiError::new(
                 StatusCode::CONFLICT,
                 "not_finished",
@@ -66,7 +66,7 @@ async fn picture(
             ));
         };
         let record: Record = from_json("record", &json)?;
-        let media = |hash: &str| store.blobs.read(hash).ok().map(|bytes| bytes.to_vec());
+        let media = |hash: &str| depot.media_bytes(hash).ok().map(|bytes| bytes.to_vec());
         let query = query.unwrap_or_default();
         let svg = figure::svg(&record, &stored.request.prompt, &query, kind, &media);
         if as_png {

@@ -14,9 +14,9 @@ pub async fn live() -> &'static str {
 }
 
 pub async fn ready(State(state): State<AppState>) -> Response {
-    if *state.ready.borrow() && !state.jobs.shutting_down() {
-        let lines = state.models.iter().map(|model| {
-            let is = match state.model_states.of(&model.name) {
+    if state.depot.ready() {
+        let lines = state.depot.models().into_iter().map(|model| {
+            let is = match model.state {
                 ModelState::Unloaded => "loaded on first use".to_owned(),
                 ModelState::Fetching => "being downloaded".to_owned(),
                 ModelState::Loading => "being loaded".to_owned(),

@@ -20,9 +20,9 @@ pub async fn read(
     request: Request,
 ) -> Result<Response, ApiError> {
     let etag = HeaderValue::try_from(format!("\"{hash}\"")).ok();
-    let store = state.store.clone();
+    let depot = state.depot.clone();
     let (path, kind) = blocking(move || {
-        let path = store.blobs.path(&hash).ok_or_else(|| {
+        let path = depot.media(&hash)?.ok_or_else(|| {
             ApiError::new(
                 StatusCode::NOT_FOUND,
                 "unknown_media",

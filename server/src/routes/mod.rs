@@ -12,16 +12,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use leptos::config::LeptosOptions;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 
 use crate::assets::Assets;
 use crate::config::Limits;
+use crate::depot::Depot;
 use crate::error::ApiError;
-use crate::jobs::Jobs;
 use crate::metrics::Metrics;
-use crate::models::{ModelSpec, ModelStates};
-use crate::store::Store;
 
 mod examples;
 mod faithfulness;
@@ -41,22 +39,14 @@ pub struct AppState(Arc<Shared>);
 
 /// Behind [`AppState`].
 pub struct Shared {
-    /// Traces and media.
-    pub store: Arc<Store>,
-    /// The queue.
-    pub jobs: Arc<Jobs>,
-    /// Names and descriptions; the default first.
-    pub models: Vec<ModelSpec>,
-    /// Which of them are in memory.
-    pub model_states: Arc<ModelStates>,
+    /// Traces, media and the queue.
+    pub depot: Arc<dyn Depot>,
     /// Bounds on requests.
     pub limits: Limits,
     /// Permits to read an upload.
     pub uploads: Semaphore,
     /// Permits to draw a picture.
     pub drawing: Semaphore,
-    /// True once the default model is loaded.
-    pub ready: watch::Receiver<bool>,
     /// Where the page's scripts and styles come from.
     pub assets: Assets,
     /// Ids of the shipped examples, in gallery order.
@@ -134,7 +124,7 @@ pub fn router(state: AppState) -> Router {
 /// `GET /metrics` alone, for a listener of its own.
 pub fn metrics_router(state: AppState) -> Router {
     let read = |State(state): State<AppState>| async move {
-        let text = (state.metrics).render(&state.jobs, &state.models, &state.model_states);
+        let text = state.metrics.render(&*state.depot);
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         ([(header::CONTENT_TYPE, kind)], text)
     };

@@ -7,35 +7,23 @@ use axum::extract::State;
 use super::AppState;
 
 pub async fn list(State(state): State<AppState>) -> Json<Vec<ModelView>> {
-    Json(model_views(&state))
+    Json(state.depot.models())
 }
 
 pub async fn limits(State(state): State<AppState>) -> Json<LimitsView> {
     Json(limits_view(&state))
 }
 
-/// Every model, the default first.
-pub fn model_views(state: &AppState) -> Vec<ModelView> {
-    (state.models.iter().enumerate())
-        .map(|(k, model)| ModelView {
-            name: model.name.clone(),
-            about: model.about.clone(),
-            default: k == 0,
-            state: state.model_states.of(&model.name),
-        })
-        .collect()
-}
-
 /// Bounds and queue as they are now.
 pub fn limits_view(state: &AppState) -> LimitsView {
-    let (queued, expected_wait_secs) = state.jobs.load();
+    let load = state.depot.load_now();
     LimitsView {
         max_file_bytes: state.limits.max_file_bytes,
         max_request_bytes: state.limits.max_request_bytes,
         max_items: state.limits.max_items as u32,
         max_media_secs: state.limits.media.max_secs,
         max_new_tokens: state.limits.max_new_tokens,
-        queued,
-        expected_wait_secs,
+        queued: load.queued,
+        expected_wait_secs: load.wait_secs,
     }
 }

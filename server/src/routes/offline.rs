@@ -90,11 +90,11 @@ fn with_media(state: &AppState, html: &str) -> Result<String, ApiError> {
     out.push_str(parts.next().unwrap_or_default());
     for part in parts {
         let (hash, rest) = part.split_once('"').unwrap_or((part, ""));
-        let Some(path) = state.store.blobs.path(hash) else {
+        let Some(path) = state.depot.media(hash)? else {
             out.push_str(&format!("=\"\"{rest}"));
             continue;
         };
-        let bytes = state.store.blobs.read(hash)?;
+        let bytes = std::fs::read(&path).map_err(ServerError::file(&path))?;
         left = left.checked_sub(bytes.len()).ok_or_else(|| {
             ApiError::too_large(
                 "The files of this trace are too large for one page. Share the link instead.",

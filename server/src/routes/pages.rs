@@ -15,7 +15,7 @@ use leptos_axum::{
 };
 
 use super::AppState;
-use super::models::{limits_view, model_views};
+use super::models::limits_view;
 use crate::error::ServerError;
 use crate::jobs::Place;
 use crate::store::{self, State as Stored};
@@ -75,7 +75,7 @@ impl PageData for AppState {
     }
 
     fn models(&self) -> Vec<ModelView> {
-        model_views(self)
+        self.depot.models()
     }
 
     fn limits(&self) -> LimitsView {
@@ -100,11 +100,11 @@ impl PageData for AppState {
 }
 
 fn view(state: &AppState, id: &str) -> Result<Option<TraceView>, ServerError> {
-    let Some(stored) = state.store.load(id)? else {
+    let Some(stored) = state.depot.load(id)? else {
         return Ok(None);
     };
     let (status, record) = match stored.state {
-        Stored::Finished => match state.store.record_json(id)? {
+        Stored::Finished => match state.depot.record_json(id)? {
             Some(json) => (
                 TraceStatus::Finished,
                 Some(store::from_json::<Record>("record", &json)?),
@@ -112,8 +112,8 @@ fn view(state: &AppState, id: &str) -> Result<Option<TraceView>, ServerError> {
             None => return Ok(None),
         },
         Stored::Failed { message, .. } => (TraceStatus::Failed { message }, None),
-        Stored::Open => match state.jobs.find(id) {
-            Some((_, Place::Queued(position))) => (TraceStatus::Queued { position }, None),
+        Stored::Open => match state.depot.place(id) {
+            Some(Place::Queued(position)) => (TraceStatus::Queued { position }, None),
             _ => (TraceStatus::Running, None),
         },
     };

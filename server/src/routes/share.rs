@@ -50,10 +50,10 @@ pub async fn create(
     } else {
         format!("?{}", view.join("&"))
     };
-    let store = state.store.clone();
+    let depot = state.depot.clone();
     let short = blocking(move || {
-        store.load(&id)?.ok_or_else(ApiError::unknown_trace)?;
-        Ok(store.share(&id, &view)?)
+        depot.load(&id)?.ok_or_else(ApiError::unknown_trace)?;
+        Ok(depot.share(&id, &view)?)
     })
     .await?;
     let url = format!("/s/{short}");
@@ -70,8 +70,8 @@ pub async fn follow(
     State(state): State<AppState>,
     Path(short): Path<String>,
 ) -> Result<Response, ApiError> {
-    let store = state.store.clone();
-    let found = blocking(move || Ok(store.shared(&short)?)).await?;
+    let depot = state.depot.clone();
+    let found = blocking(move || Ok(depot.shared(&short)?)).await?;
     // An unknown one leads to the page that says there is no such trace.
     let to = found.map_or("/t/unknown".to_owned(), |(id, view)| {
         format!("/t/{id}{view}")
@@ -125,11 +125,11 @@ pub async fn delete(
     Query(Key { key }): Query<Key>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let store = state.store.clone();
+    let depot = state.depot.clone();
     let wanted = id.clone();
     blocking(move || {
-        let stored = store.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
-        if !store.may_delete(&wanted, &key)? {
+        let stored = depot.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
+        if !depot.may_delete(&wanted, &key)? {
             let message = "This is not the delete link of this trace. It was shown once, to the browser that sent it.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_key", message));
         }
@@ -137,7 +137,7 @@ pub async fn delete(
             let message = "The trace is still being made. Stop it first, then delete it.";
             return Err(ApiError::new(StatusCode::CONFLICT, "not_finished", message));
         }
-        Ok(store.delete(&wanted)?)
+        Ok(depot.delete(&wanted)?)
     })
     .await?;
     tracing::info!(%id, "trace deleted");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{AppState, blocking, upload};
+use crate::depot::Stopped;
 use crate::error::ApiError;
 use crate::jobs::{Place, Refused};
 use crate::sample::Options;
@@ -38,7 +39,7 @@ pub fn accepted(id: String, delete_key: &str) -> Response {
 
 pub async fn create(State(state): State<AppState>, request: Request) -> Result<Response, ApiError> {
     // Before a byte of the upload is read.
-    state.jobs.check_room().map_err(refusal)?;
+    check_room(&state).await?;
     let (mut request, options) = upload::read(&state, request).await?;
     request.model = choose_model(&state, &options)?;
     submit(&state, request, options, String::new()).await
@@ -60,10 +61,16 @@ pub async fn submit(
         gallery: None,
         delete_key: Some(delete_key.clone()),
     };
-    let (jobs, store) = (state.jobs.clone(), state.store.clone());
-    blocking(move || jobs.submit(&store, &new).map_err(refusal)).await?;
+    let depot = state.depot.clone();
+    blocking(move || depot.submit(&new).map_err(refusal)).await?;
     tracing::info!(%id, "trace accepted");
     Ok(accepted(id, &delete_key))
+}
+
+/// Fails while every place is taken.
+pub async fn check_room(state: &AppState) -> Result<(), ApiError> {
+    let depot = state.depot.clone();
+    blocking(move || depot.check_room().map_err(refusal)).await
 }
 
 /// The error of a refused job.
@@ -75,13 +82,14 @@ pub fn refusal(refused: Refused) -> ApiError {
 }
 
 fn choose_model(state: &AppState, options: &Options) -> Result<String, ApiError> {
+    let models = state.depot.models();
     let wanted = options.model.as_deref().filter(|name| !name.is_empty());
     let found = match wanted {
-        None => state.models.first(),
-        Some(name) => state.models.iter().find(|model| model.name == name),
+        None => models.first(),
+        Some(name) => models.iter().find(|model| model.name == name),
     };
     if let Some(model) = found
-        && state.model_states.of(&model.name) == ModelState::Fetching
+        && model.state == ModelState::Fetching
     {
         let message = format!(
             "The files of {} are still being downloaded. Please try again in some minutes, or choose another model.",
@@ -91,11 +99,7 @@ fn choose_model(state: &AppState, options: &Options) -> Result<String, ApiError>
         return Err(refused.retry_after(60));
     }
     found.map(|model| model.name.clone()).ok_or_else(|| {
-        let known: Vec<_> = state
-            .models
-            .iter()
-            .map(|model| model.name.as_str())
-            .collect();
+        let known: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
         let message = format!(
             "This server has no model {:?}. It has: {}.",
             wanted.unwrap_or_default(),
@@ -109,10 +113,15 @@ pub async fn read(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let (store, wanted) = (state.store.clone(), id.clone());
-    let (stored, record) = blocking(move || {
-        let stored = store.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
-        Ok((stored, store.record_json(&wanted)?))
+    let (depot, wanted) = (state.depot.clone(), id.clone());
+    let (stored, record, place) = blocking(move || {
+        let stored = depot.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
+        let (record, place) = match stored.state {
+            Stored::Finished => (depot.record_json(&wanted)?, None),
+            Stored::Failed { .. } => (None, None),
+            Stored::Open => (None, depot.place(&wanted)),
+        };
+        Ok((stored, record, place))
     })
     .await?;
     match (stored.state, record) {
@@ -134,7 +143,7 @@ pub async fn read(
                 .into_response())
         }
         _ => {
-            let (code, message, position) = match state.jobs.find(&id).map(|(_, place)| place) {
+            let (code, message, position) = match place {
                 Some(Place::Queued(position)) => (
                     "queued",
                     "The trace is waiting for its turn.",
@@ -168,11 +177,12 @@ pub async fn events(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let after = sse::resume_after(resume.after, &headers);
-    if let Some((live, _)) = state.jobs.find(&id) {
+    let (depot, wanted) = (state.depot.clone(), id.clone());
+    if let Some(live) = blocking(move || Ok(depot.follow(&wanted)?)).await? {
         return Ok(sse::live(live, after));
     }
-    let store = state.store.clone();
-    let stored = blocking(move || store.load(&id)?.ok_or_else(ApiError::unknown_trace)).await?;
+    let depot = state.depot.clone();
+    let stored = blocking(move || depot.load(&id)?.ok_or_else(ApiError::unknown_trace)).await?;
     Ok(sse::stored(stored, after))
 }
 
@@ -180,41 +190,16 @@ pub async fn stop(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let answer = |status| (StatusCode::ACCEPTED, Json(json!({"status": status}))).into_response();
-    if let Some(live) = state.jobs.withdraw(&id) {
-        let store = state.store.clone();
-        blocking(move || {
-            let message = "This trace was stopped before the model began.";
-            store.fail(&id, "stopped", message, live.next_event())?;
-            live.push(&attribution::event::TraceEvent::Failed {
-                code: "stopped".into(),
-                message: message.into(),
-            });
-            Ok(())
-        })
-        .await?;
-        return Ok(answer("stopped"));
-    }
-    match state.jobs.find(&id) {
-        Some((live, Place::Running)) => {
-            live.stop();
-            let store = state.store.clone();
-            blocking(move || Ok(store.note_stop(&id)?)).await?;
-            Ok(answer("stopping"))
+    let depot = state.depot.clone();
+    let status = match blocking(move || Ok(depot.stop(&id)?)).await? {
+        Stopped::Withdrawn => "stopped",
+        Stopped::Stopping => "stopping",
+        Stopped::Ended => "ended",
+        Stopped::Busy => {
+            let message = "Please press stop once more.";
+            return Err(ApiError::new(StatusCode::CONFLICT, "busy", message));
         }
-        Some((_, Place::Queued(_))) => Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "busy",
-            "Please press stop once more.",
-        )),
-        ended => {
-            let store = state.store.clone();
-            let known = ended.is_some() || blocking(move || Ok(store.load(&id)?.is_some())).await?;
-            if known {
-                Ok(answer("ended"))
-            } else {
-                Err(ApiError::unknown_trace())
-            }
-        }
-    }
+        Stopped::Unknown => return Err(ApiError::unknown_trace()),
+    };
+    Ok((StatusCode::ACCEPTED, Json(json!({"status": status}))).into_response())
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use app::data::{ItemView, RequestView, TurnView};
 use axum::body::to_bytes;
@@ -16,10 +15,9 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use super::{AppState, blocking};
-use crate::blobs;
+use crate::blobs::{self, Blobs};
 use crate::error::{ApiError, ServerError};
 use crate::sample::{Block, GivenTranscript, MediaKind, Options, Sample};
-use crate::store::Store;
 
 /// Longest file name that is kept for display.
 const MAX_NAME_CHARS: usize = 200;
@@ -92,9 +90,9 @@ pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Op
              SRT or WebVTT file.",
         ));
     }
-    let store = state.store.clone();
+    let depot = state.depot.clone();
     blocking(move || {
-        let items = adopt(&store, sample.all_blocks().cloned().collect(), files)?;
+        let items = adopt(depot.files(), sample.all_blocks().cloned().collect(), files)?;
         Ok(question(sample, items))
     })
     .await
@@ -203,7 +201,7 @@ async fn read_form(
         let file = Incoming {
             part,
             name,
-            path: state.store.blobs.incoming()?,
+            path: state.depot.files().incoming()?,
         };
         write_file(state, field, &file).await?;
         files.push(file);
@@ -279,7 +277,7 @@ fn display_name(given: &str) -> String {
 
 /// Takes the files over into the store, in the order of the question.
 fn adopt(
-    store: &Arc<Store>,
+    blobs: &Blobs,
     blocks: Vec<Block>,
     files: Vec<Incoming>,
 ) -> Result<Vec<ItemView>, ApiError> {
@@ -308,7 +306,7 @@ fn adopt(
                 check_kind(kind, file)?;
                 let hash = match place {
                     Some(hash) => hash.clone(),
-                    None => place.insert(store.blobs.adopt(&file.path)?).clone(),
+                    None => place.insert(blobs.adopt(&file.path)?).clone(),
                 };
                 kind.item(hash, file.name.clone())
             }

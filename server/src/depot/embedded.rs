@@ -1,0 +1,196 @@
+//! One machine: SQLite and files for what lasts, a queue in memory for what is going on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use app::data::ModelView;
+use attribution::event::TraceEvent;
+use tokio::sync::watch;
+
+use super::{Depot, Load, Stopped, Work};
+use crate::blobs::Blobs;
+use crate::checks::Check;
+use crate::error::ServerError;
+use crate::jobs::{Job, Jobs, Place, Refused};
+use crate::live::Live;
+use crate::models::{ModelSpec, ModelStates};
+use crate::store::{NewTrace, Pending, Store, Stored};
+
+/// The data directory, the queue and the models of one process.
+pub struct Embedded {
+    store: Store,
+    jobs: Jobs,
+    models: Vec<ModelSpec>,
+    states: Arc<ModelStates>,
+    /// True once the default model is loaded.
+    ready: watch::Receiver<bool>,
+}
+
+impl Embedded {
+    /// Queues what the last process left; `models`: the default first.
+    pub fn new(
+        store: Store,
+        jobs: Jobs,
+        models: Vec<ModelSpec>,
+        states: Arc<ModelStates>,
+        ready: watch::Receiver<bool>,
+    ) -> Result<Self, ServerError> {
+        for pending in store.recover()? {
+            jobs.requeue(&pending);
+        }
+        Ok(Self {
+            store,
+            jobs,
+            models,
+            states,
+            ready,
+        })
+    }
+}
+
+impl Depot for Embedded {
+    fn check_room(&self) -> Result<(), Refused> {
+        self.jobs.check_room()
+    }
+
+    fn submit(&self, new: &NewTrace) -> Result<(), Refused> {
+        self.jobs.submit(&self.store, new)
+    }
+
+    fn submit_example(&self, new: &NewTrace) -> Result<(), ServerError> {
+        self.store.accept(new)?;
+        self.jobs.requeue(&Pending {
+            id: new.id.clone(),
+            attempts: 0,
+            background: true,
+        });
+        Ok(())
+    }
+
+    fn ask(&self, check: Check) -> Result<(), Refused> {
+        self.jobs.ask(check)
+    }
+
+    fn place(&self, id: &str) -> Option<Place> {
+        self.jobs.find(id).map(|(_, place)| place)
+    }
+
+    fn follow(&self, id: &str) -> Result<Option<Arc<Live>>, ServerError> {
+        Ok(self.jobs.find(id).map(|(live, _)| live))
+    }
+
+    fn stop(&self, id: &str) -> Result<Stopped, ServerError> {
+        if let Some(live) = self.jobs.withdraw(id) {
+            let message = "This trace was stopped before the model began.";
+            (self.store).fail(id, "stopped", message, live.next_event())?;
+            live.push(&TraceEvent::Failed {
+                code: "stopped".into(),
+                message: message.into(),
+            });
+            return Ok(Stopped::Withdrawn);
+        }
+        match self.jobs.find(id) {
+            Some((live, Place::Running)) => {
+                live.stop();
+                self.store.note_stop(id)?;
+                Ok(Stopped::Stopping)
+            }
+            Some((_, Place::Queued(_))) => Ok(Stopped::Busy),
+            Some((_, Place::Ended)) => Ok(Stopped::Ended),
+            None => Ok(match self.store.load(id)? {
+                Some(_) => Stopped::Ended,
+                None => Stopped::Unknown,
+            }),
+        }
+    }
+
+    fn load(&self, id: &str) -> Result<Option<Stored>, ServerError> {
+        self.store.load(id)
+    }
+
+    fn record_json(&self, id: &str) -> Result<Option<String>, ServerError> {
+        self.store.record_json(id)
+    }
+
+    fn gallery_origin(&self, id: &str) -> Result<Option<String>, ServerError> {
+        self.store.gallery_origin(id)
+    }
+
+    fn share(&self, id: &str, view: &str) -> Result<String, ServerError> {
+        self.store.share(id, view)
+    }
+
+    fn shared(&self, short: &str) -> Result<Option<(String, String)>, ServerError> {
+        self.store.shared(short)
+    }
+
+    fn may_delete(&self, id: &str, key: &str) -> Result<bool, ServerError> {
+        self.store.may_delete(id, key)
+    }
+
+    fn delete(&self, id: &str) -> Result<(), ServerError> {
+        self.store.delete(id)
+    }
+
+    fn files(&self) -> &Blobs {
+        &self.store.blobs
+    }
+
+    fn media(&self, hash: &str) -> Result<Option<PathBuf>, ServerError> {
+        Ok(self.store.blobs.path(hash))
+    }
+
+    fn models(&self) -> Vec<ModelView> {
+        (self.models.iter().enumerate())
+            .map(|(k, model)| model.view(k == 0, &self.states))
+            .collect()
+    }
+
+    fn load_now(&self) -> Load {
+        let (queued, wait_secs) = self.jobs.load();
+        Load {
+            queued,
+            wait_secs,
+            workers: None,
+        }
+    }
+
+    fn ready(&self) -> bool {
+        *self.ready.borrow() && !self.jobs.shutting_down()
+    }
+
+    fn shut_down(&self) {
+        self.jobs.shut_down();
+    }
+
+    fn shutting_down(&self) -> bool {
+        self.jobs.shutting_down()
+    }
+}
+
+impl Work for Embedded {
+    fn next(&self) -> Option<Job> {
+        self.jobs.next()
+    }
+
+    fn begin(&self, live: &Live) -> Result<Stored, ServerError> {
+        self.store.begin(&live.id)?;
+        (self.store.load(&live.id)?).ok_or(ServerError::Lost("the stored request"))
+    }
+
+    fn finish(&self, live: &Live, record: &str) -> Result<(), ServerError> {
+        self.store.finish(&live.id, record, live.next_event())
+    }
+
+    fn fail(&self, live: &Live, code: &str, message: &str) -> Result<(), ServerError> {
+        (self.store).fail(&live.id, code, message, live.next_event())
+    }
+
+    fn put_back(&self, live: &Live) -> Result<(), ServerError> {
+        self.store.put_back(&live.id)
+    }
+
+    fn ended(&self, live: Arc<Live>, secs: f64) {
+        self.jobs.ended(live, secs);
+    }
+}

@@ -1,0 +1,119 @@
+//! The one narrow place behind which traces, media and the queue are kept: on one machine or on many.
+//! In: what visitors send and workers make. Out: the same to whoever asks, wherever it is kept.
+//!
+//! Everything here may wait for a disk or a network: async code calls it through `routes::blocking`. Only what is marked so
+//! answers at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use app::data::ModelView;
+
+use crate::blobs::Blobs;
+use crate::checks::Check;
+use crate::error::ServerError;
+use crate::jobs::{Job, Place, Refused};
+use crate::live::Live;
+use crate::store::{NewTrace, Stored};
+
+mod embedded;
+
+pub use embedded::Embedded;
+
+/// What became of the wish to stop a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was waiting and never begins.
+    Withdrawn,
+    /// It runs, and stops within one decode step.
+    Stopping,
+    /// It is just being begun: ask again.
+    Busy,
+    /// It had ended before.
+    Ended,
+    /// There is no such trace.
+    Unknown,
+}
+
+/// How busy the house is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Load {
+    /// Visitors' traces that wait.
+    pub queued: u32,
+    /// Seconds that a new one would wait.
+    pub wait_secs: f64,
+    /// Workers at hand, where they are processes of their own.
+    pub workers: Option<u32>,
+}
+
+/// What the web side needs.
+pub trait Depot: Send + Sync + 'static {
+    /// Fails while every place is taken: asked before an upload is read.
+    fn check_room(&self) -> Result<(), Refused>;
+    /// Stores and queues a trace whose media are in [`Self::files`]. On return it survives a crash.
+    fn submit(&self, new: &NewTrace) -> Result<(), Refused>;
+    /// Stores a shipped example and queues it behind every visitor's trace; one under the same id is made anew.
+    fn submit_example(&self, new: &NewTrace) -> Result<(), ServerError>;
+    /// Queues a question about a finished trace. It is not stored: who asks waits for the answer.
+    fn ask(&self, check: Check) -> Result<(), Refused>;
+
+    /// Where a trace that has not ended stands; `None` where that is not known here.
+    fn place(&self, id: &str) -> Option<Place>;
+    /// The event log of a trace; `None` when its events are no longer kept, or never were.
+    fn follow(&self, id: &str) -> Result<Option<Arc<Live>>, ServerError>;
+    /// Stops a trace.
+    fn stop(&self, id: &str) -> Result<Stopped, ServerError>;
+
+    /// A trace without its record.
+    fn load(&self, id: &str) -> Result<Option<Stored>, ServerError>;
+    /// A finished trace's record, as JSON.
+    fn record_json(&self, id: &str) -> Result<Option<String>, ServerError>;
+    /// What a shipped example was made from; `None` when it is not there.
+    fn gallery_origin(&self, id: &str) -> Result<Option<String>, ServerError>;
+    /// The short id of a trace seen like this; the same view always has the same.
+    fn share(&self, id: &str, view: &str) -> Result<String, ServerError>;
+    /// Trace and view of a short id.
+    fn shared(&self, short: &str) -> Result<Option<(String, String)>, ServerError>;
+    /// Whether this key may delete this trace.
+    fn may_delete(&self, id: &str, key: &str) -> Result<bool, ServerError>;
+    /// Deletes a trace with its short links, and every media file that no other trace names.
+    fn delete(&self, id: &str) -> Result<(), ServerError>;
+
+    /// Files on this machine: where uploads arrive, and where a trace's media must be before it is submitted.
+    fn files(&self) -> &Blobs;
+    /// Where a stored media file can be read, if it is one.
+    fn media(&self, hash: &str) -> Result<Option<PathBuf>, ServerError>;
+    /// The whole of a stored media file.
+    fn media_bytes(&self, hash: &str) -> Result<Arc<[u8]>, ServerError> {
+        let path = (self.media(hash)?).ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
+        let read = std::fs::read(&path).map_err(ServerError::file(path))?;
+        Ok(read.into())
+    }
+
+    /// Models to choose from, the default first. Answers at once.
+    fn models(&self) -> Vec<ModelView>;
+    /// How busy the house is. Answers at once.
+    fn load_now(&self) -> Load;
+    /// Whether traces will be made now. Answers at once.
+    fn ready(&self) -> bool;
+    /// Ends every viewer's stream and every wait; nothing accepted is lost. Answers at once.
+    fn shut_down(&self);
+    /// Whether [`Self::shut_down`] was called. Answers at once.
+    fn shutting_down(&self) -> bool;
+}
+
+/// What a device thread needs on top.
+pub trait Work: Depot {
+    /// Blocks until there is a job; `None` when the house goes down.
+    fn next(&self) -> Option<Job>;
+    /// Notes that a trace is being made, so that a crash counts against it; what is asked.
+    fn begin(&self, live: &Live) -> Result<Stored, ServerError>;
+    /// Stores the record, as JSON, whose media are in [`Depot::files`].
+    fn finish(&self, live: &Live, record: &str) -> Result<(), ServerError>;
+    /// Notes that a trace will not be finished.
+    fn fail(&self, live: &Live, code: &str, message: &str) -> Result<(), ServerError>;
+    /// Puts a trace back that was interrupted by an orderly shutdown: not its fault.
+    fn put_back(&self, live: &Live) -> Result<(), ServerError>;
+    /// The job is over, its last event pushed; it took so long.
+    fn ended(&self, live: Arc<Live>, secs: f64);
+}
