@@ -134,6 +134,10 @@ fn decode(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError
     sound
         .samples
         .truncate((declared_secs * f64::from(sound.rate_hz)).round() as usize);
+    // Files of floats may hold anything; one of these would run through the whole model.
+    if !sound.samples.iter().all(|sample| sample.is_finite()) {
+        return Err(MediaError::corrupt("samples that are no numbers"));
+    }
     if sound.samples.is_empty() {
         Err(MediaError::Empty)
     } else {
