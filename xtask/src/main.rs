@@ -3,7 +3,9 @@
 
 mod boundaries;
 mod browser;
+mod chaos;
 mod cuda;
+mod fuzz;
 mod licences;
 mod provision;
 mod shell;
@@ -27,6 +29,8 @@ cargo xtask <task>
   licences         every dependency's licence against deny.toml
   cuda             check and lint the CUDA build; no GPU needed, nvcc comes from PyPI where it is missing
   cuda build       the release binary for CUDA
+  chaos            [--rounds N] [--seed S] [--only FAULT]: the real server killed, starved and confused (as root: all faults)
+  fuzz             [--seconds N] [TARGET ...]: readers of foreign bytes against inputs nobody would write (nightly Rust)
 ";
 
 fn main() {
@@ -51,6 +55,8 @@ fn run(arguments: &[String]) -> Result<()> {
         Some("boundaries") => boundaries::check(),
         Some("licences") => licences::check(),
         Some("cuda") => cuda::run(rest),
+        Some("chaos") => chaos::run(rest),
+        Some("fuzz") => fuzz::run(rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(())

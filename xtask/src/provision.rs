@@ -27,6 +27,11 @@ pub fn for_tests() -> Result<()> {
     for_build()?;
     rust_component("rustfmt", "cargo-fmt")?;
     rust_component("clippy", "cargo-clippy")?;
+    debian(
+        "ffmpeg",
+        "ffmpeg",
+        "it reads the formats that are not built in",
+    )?;
     debian("chromium", "chromium", "the browser tests drive it")
 }
 
