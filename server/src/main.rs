@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = server::cli::Cli::parse();
     // Never what people typed or uploaded: ids, counts and times only. The demuxers warn about every odd file.
     let quiet = "warn,server=info,symphonia_core=error,symphonia_bundle_mp3=error,symphonia_format_isomp4=error";
     let filter = EnvFilter::try_from_env("OMNITRACE_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -14,7 +12,7 @@ fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    match server::cli::run(cli) {
+    match server::cli::Cli::read().and_then(server::cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line of causes: a person reads it, not a debugger.

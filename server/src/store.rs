@@ -16,6 +16,9 @@ use crate::sample::Options;
 /// Most bytes of a rendered page: a record twice, and its frame.
 pub const MAX_PAGE_BYTES: usize = 96 << 20;
 
+/// The database's file in a data directory.
+pub const DATABASE: &str = "omnitrace.sqlite";
+
 /// A trace that brought the program down this often is not tried again.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -121,7 +124,7 @@ impl Store {
     pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
         std::fs::create_dir_all(data_dir).map_err(ServerError::file(data_dir))?;
         let blobs = Blobs::open(data_dir)?;
-        let database = Connection::open(data_dir.join("omnitrace.sqlite"))?;
+        let database = Connection::open(data_dir.join(DATABASE))?;
         database.pragma_update(None, "journal_mode", "WAL")?;
         // FULL: with WAL, anything less may lose an accepted trace in a power cut.
         database.pragma_update(None, "synchronous", "FULL")?;

@@ -1,15 +1,17 @@
-//! The command line: `serve`, `trace`, `eval`, `world`, `bench`.
+//! The command line: `serve`, `trace`, `eval`, `world`, `bench`, `backup`.
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Limits, ServeConfig};
 use crate::serve;
 
+mod backup;
 pub mod bench;
 pub mod eval;
 mod package;
 mod scores;
+mod settings;
 pub mod trace;
 pub mod world;
 
@@ -19,6 +21,15 @@ pub mod world;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    /// The command line with the environment and the settings file. Ends the program where help was asked for or an option
+    /// is wrong.
+    pub fn read() -> Result<Self> {
+        let matches = settings::matches(Self::command(), std::env::args_os().collect())?;
+        Ok(Self::from_arg_matches(&matches)?)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +44,8 @@ enum Command {
     World(world::WorldArgs),
     /// Measure speed and memory of this machine with this program.
     Bench(bench::BenchArgs),
+    /// Copy a data directory, also while it is served.
+    Backup(backup::BackupArgs),
 }
 
 /// Runs what was asked for.
@@ -56,6 +69,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::World(args) => world::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Backup(args) => backup::run(&args),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `omnitrace bench`: decoding traced and untraced, prefill, and peak memory, on random weights or a checkpoint.
+//! `omnitrace bench`: decoding traced and untraced, prefill, and peak memory, on random weights or a checkpoint; a server under load.
 //! Each printed triple is the smallest, middle and largest of the rounds of one run.
 
 use std::path::PathBuf;
@@ -12,6 +12,8 @@ use engine::bench::{
 };
 use engine::{Precision, default_device};
 use serde_json::{Value, json};
+
+mod load;
 
 /// `omnitrace bench`.
 #[derive(Debug, Clone, Args)]
@@ -65,6 +67,8 @@ enum What {
         #[arg(long)]
         tokens: usize,
     },
+    /// Readers of permalinks and a full queue against a server, for minutes: latencies, errors, memory.
+    Serve(load::LoadArgs),
     /// Write a checkpoint of random weights, for other programs to load.
     Checkpoint {
         #[arg(long)]
@@ -151,6 +155,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         What::MemoryPoint { tokens } => {
             let point = measure_long_sound(*tokens, ANSWER_TOKENS)?;
             println!("{}", serde_json::to_string(&point)?);
+            Ok(())
+        }
+        What::Serve(load) => {
+            show(args.json, "serve", &load::run(load)?);
             Ok(())
         }
         What::Checkpoint { shape, dtype, out } => {
