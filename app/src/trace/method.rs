@@ -31,9 +31,12 @@ pub fn MethodPanel(
         desk.shown
             .with(|shown| shown.heat.iter().any(|maps| !maps.is_empty()))
     };
+    // A record of an older version has the first ones only: new signals are appended.
     let signals = SignalKind::ALL
+        .into_iter()
+        .take_while(|kind| record.signals.iter().any(|own| own.signal == *kind))
         .map(|kind| (kind.name(), about(kind)))
-        .to_vec();
+        .collect();
     view! {
         <div class="method needs-js panel" role="group" aria-label="Method">
             <Choice label="Signal" lens choices=signals
