@@ -57,7 +57,7 @@ leaves out the conclusion and the final answer of questions; chance for a letter
 ## Limits
 
 English of this world only, in the wordings of `world/src/tasks`; sounds of 2-30 s, films of 4-16 s, prompts of up to about 800 tokens in
-training. Weak: finding the fact that a question asks for among what was described (most wrong answers are a right description and a wrong
+training. Weak: films of four and five scenes (one is skipped or told twice), finding the fact that a question asks for among what was described (a right description and a wrong
 conclusion), which sound goes with which scene, options that share a word. Pictures should be 112-168 pixels a side; larger ones are scaled down.
 
 ## A fixed sample
