@@ -241,3 +241,17 @@ fn other_versions_and_damage_are_refused() {
         ));
     }
 }
+
+#[test]
+fn a_number_too_large_for_its_place_is_refused() {
+    // JSON holds it; an f32 does not, and what was read could not be written again.
+    let (record, _) = sample::traced(&Method::default());
+    let mut marked = record.clone();
+    marked.signals[0].tokens[0][0].1 = 0.0625;
+    let json = marked.to_json().unwrap();
+    assert!(json.contains("0.0625"));
+    assert!(matches!(
+        Record::from_json(&json.replacen("0.0625", "9.8e50", 1)),
+        Err(AttributionError::RecordDamaged(_))
+    ));
+}

@@ -135,7 +135,13 @@ fn fuzz(target: &Target, secs: u64) -> Result<bool> {
     }
     let seeds = sow(target, &root.join(target.seeds), &corpus)?;
     ensure!(seeds > 0, "no first inputs in {}", target.seeds);
-    let before = files(&found)?.len();
+    let before = files(&found)?;
+    for path in &before {
+        let name = path.file_name().context("a file without a name")?;
+        fs::copy(path, corpus.join(name))
+            .with_context(|| format!("cannot copy {}", path.display()))?;
+    }
+    let before = before.len();
     let mut command = Command::new("cargo");
     command
         .args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz"])
@@ -170,7 +176,7 @@ fn fuzz(target: &Target, secs: u64) -> Result<bool> {
     Ok(held)
 }
 
-/// Copies the first inputs into the corpus, and what was found before.
+/// Copies the first inputs into the corpus.
 fn sow(target: &Target, seeds: &Path, corpus: &Path) -> Result<usize> {
     let mut sown = 0;
     for path in files(seeds)? {

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 
 use super::{
-    Extent, MAX_JSON_BYTES, MAX_SOURCES, MAX_TOKENS, MAX_UNITS, RECORD_VERSION, Record, SourceItem,
+    Extent, MAX_JSON_BYTES, MAX_SOURCES, MAX_TOKENS, MAX_UNITS, RECORD_VERSION, Record, Rect,
+    SourceItem, UnitMass,
 };
 use crate::AttributionError;
 
@@ -67,7 +68,9 @@ impl Record {
                 (Extent::Text { start, end }, SourceItem::Text { text }) => {
                     text.get(*start as usize..*end as usize).is_some()
                 }
-                (Extent::Region { .. }, SourceItem::Image { .. }) => true,
+                (Extent::Region { rect_in_source }, SourceItem::Image { .. }) => {
+                    finite(rect_in_source)
+                }
                 (
                     Extent::Time {
                         start_secs,
@@ -118,17 +121,19 @@ impl Record {
         }
         for trace in &self.signals {
             let masses = trace.tokens.len() == self.tokens.len()
-                && trace
-                    .tokens
-                    .iter()
-                    .flatten()
-                    .all(|m| (m.0 as usize) < units);
-            let inside = trace.inside.is_empty() || trace.inside.len() == self.tokens.len();
+                && (trace.tokens.iter().flatten()).all(|UnitMass(unit, sum, max)| {
+                    (*unit as usize) < units && sum.is_finite() && max.is_finite()
+                });
+            let inside = (trace.inside.is_empty() || trace.inside.len() == self.tokens.len())
+                && trace.inside.iter().all(|share| share.is_finite());
             let heat = trace.heat.len() == self.chunks.len()
                 && trace.heat.iter().flatten().all(|map| {
                     (map.unit as usize) < units
                         && u64::from(map.grid.rows) * u64::from(map.grid.cols) * 2
                             == map.cells.len() as u64
+                        && map.peak.is_finite()
+                        && (map.boxes.iter())
+                            .all(|own| own.share.is_finite() && finite(&own.rect_in_source))
                 });
             if !(masses && heat && inside) {
                 return damaged("a signal that does not belong to its tokens");
@@ -136,6 +141,13 @@ impl Record {
         }
         Ok(())
     }
+}
+
+/// JSON holds numbers that are too large for an f32; read as infinite, they could not be written again.
+fn finite(rect: &Rect) -> bool {
+    [rect.x0, rect.y0, rect.x1, rect.y1]
+        .iter()
+        .all(|side| side.is_finite())
 }
 
 /// Refuses what no record holds, before it is made.
