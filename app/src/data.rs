@@ -234,6 +234,19 @@ pub struct LimitsView {
     pub expected_wait_secs: f64,
 }
 
+/// What an operator promises about keeping, for `/privacy`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyView {
+    /// Days after which a trace goes; none: it stays.
+    pub keep_days: Option<u32>,
+    /// Minutes after its end that a trace stays which nobody has shared; none: it stays.
+    pub unshared_minutes: Option<u32>,
+    /// Bytes that traces and files may take; none: all.
+    pub disk_quota_bytes: Option<u64>,
+    /// How to reach whoever runs the server.
+    pub contact: Option<String>,
+}
+
 /// What `/new` shows beside the form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComposeView {
@@ -254,6 +267,8 @@ pub trait PageData: Send + Sync + 'static {
     fn models(&self) -> Vec<ModelView>;
     /// Limits and queue.
     fn limits(&self) -> LimitsView;
+    /// What is kept, and for how long.
+    fn policy(&self) -> PolicyView;
     /// The shipped model's figures; none where the program was built without them.
     #[cfg(feature = "ssr")]
     fn evaluation(&self) -> Option<std::sync::Arc<crate::evaluation::Evaluation>>;

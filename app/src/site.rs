@@ -8,7 +8,8 @@ use leptos_router::components::{A, Route, Router, Routes};
 use leptos_router::path;
 
 use crate::pages::{
-    About, ComparePage, DeletePage, EmbedPage, Eval, Home, Missing, New, StagePage, TracePage,
+    About, ComparePage, DeletePage, EmbedPage, Eval, Home, Missing, New, Privacy, ReportPage,
+    StagePage, TracePage,
 };
 use crate::theme::{self, ThemeToggle};
 
@@ -108,8 +109,10 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/t/:id/embed") view=EmbedPage ssr=SsrMode::Async/>
                 <Route path=path!("/t/:id/present") view=StagePage ssr=SsrMode::Async/>
                 <Route path=path!("/t/:id/delete") view=|| view! { <Frame><DeletePage/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/t/:id/report") view=|| view! { <Frame><ReportPage/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/compare/:left/:right") view=|| view! { <Frame><ComparePage/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/eval") view=|| view! { <Frame><Eval/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/privacy") view=|| view! { <Frame><Privacy/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/about") view=|| view! { <Frame><About/></Frame> } ssr=SsrMode::Async/>
             </Routes>
         </Router>
@@ -137,7 +140,7 @@ fn Frame(children: Children) -> impl IntoView {
             <footer class="site">
                 <p>
                     "Attention shows where a model looked; it is not proof of cause. "
-                    <A href="/about">"How to read a trace"</A>
+                    <A href="/about">"How to read a trace"</A> " · " <A href="/privacy">"Privacy"</A>
                 </p>
             </footer>
     }

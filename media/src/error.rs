@@ -109,6 +109,25 @@ pub enum MediaError {
 }
 
 impl MediaError {
+    /// What is said to someone who sent the file from elsewhere: what they can do, and no word of the decoder's, of a path
+    /// or of this machine. The whole of it belongs in the log.
+    pub fn outward(&self) -> String {
+        match self {
+            Self::Truncated { .. } => "the file is cut off; send it whole".into(),
+            Self::Corrupt { .. } => {
+                "the file is damaged, or is not what it says it is; save it anew and send that"
+                    .into()
+            }
+            Self::FfmpegMissing { format } => format!(
+                "this server does not read {format}; convert it to MP4 with H.264 and AAC, or a sound to WAV"
+            ),
+            Self::Ffmpeg { format, .. } => format!(
+                "this {format} cannot be read; it may be damaged. MP4 with H.264 and AAC, or WAV, is read everywhere"
+            ),
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }

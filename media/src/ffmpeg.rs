@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-use crate::{Kind, Limits, MediaError};
+use crate::{Kind, Limits, MediaError, child};
+
+/// Threads of the decoder: more would multiply its memory.
+const THREADS: u64 = 2;
 
 /// What `ffmpeg` says when an optional map matched nothing.
 const NO_STREAM: &str = "does not contain any stream";
@@ -150,22 +153,25 @@ impl Source {
             hint: "convert it to MP4 with H.264 and AAC".into(),
         })?;
         let mut command = Command::new("ffmpeg");
-        // The demuxer is named and protocols are fenced: a playlist dressed as a film must not open other files.
+        // The demuxer is named, no other may be opened from within it, and protocols are fenced: a playlist dressed as a
+        // film must not open other files.
         command
-            .args([
-                "-nostdin",
-                "-hide_banner",
-                "-loglevel",
-                "error",
-                "-protocol_whitelist",
-                "file,pipe",
-            ])
-            .args(["-noautorotate", "-f", demuxer, "-i"])
+            .args(["-nostdin", "-hide_banner", "-loglevel", "error"])
+            .args(["-protocol_whitelist", "file,pipe"])
+            .args(["-format_whitelist", demuxer])
+            .args(["-threads", &THREADS.to_string(), "-noautorotate"])
+            .args(["-f", demuxer, "-i"])
             .arg(self.file.path())
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        child::fence(
+            &mut command,
+            self.file.path(),
+            limits.max_work_secs,
+            THREADS,
+        );
         let child = command.spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => MediaError::FfmpegMissing {
                 format: self.format.clone(),

@@ -1,5 +1,6 @@
 //! Hostile bytes -> decoded image, sound and frames, within limits; and the encoders the world writes its files with.
 
+mod child;
 mod colour;
 pub mod encode;
 mod error;
@@ -9,15 +10,18 @@ mod film;
 mod jpeg;
 mod limits;
 mod mp4;
+mod notes;
 mod picture;
 mod sniff;
 mod sound;
 mod sps;
 mod wav;
 
+pub use child::{Fences, fences};
 pub use error::MediaError;
 pub use film::{Film, FilmInfo};
 pub use limits::Limits;
+pub use notes::{is_cleaned, without_notes};
 pub use picture::{Picture, Transparency, decode_image, decode_image_as, image_size};
 pub use sniff::{Family, Kind, sniff};
 pub use sound::{Sound, decode_sound};

@@ -154,3 +154,100 @@ fn absence() {
             .is_ok()
     );
 }
+
+/// What a child may do, told by a program named `ffmpeg` that tries it all. Limits must hold everywhere, the fences where
+/// the kernel has them.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_child_can_reach_nothing() {
+    let programs = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let secret = elsewhere.path().join("secret");
+    std::fs::write(&secret, "secret").expect("written");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let written = programs.path().join("written");
+    let script = format!(
+        "#!/bin/bash\nwhile [ \"$1\" != -i ]; do shift; done\n\
+         said=\"core=$(ulimit -c) write=$(ulimit -f) cpu=$(ulimit -t) memory=$(ulimit -v) files=$(ulimit -n) nice=$(nice)\"\n\
+         said=\"$said token=${{OMNITRACE_SECRET:-none}}\"\n\
+         said=\"$said input=$(head -c 4 \"$2\")\"\n\
+         said=\"$said secret=$(cat {} 2>/dev/null || echo closed)\"\n\
+         (: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null && said=\"$said network=open\"\n\
+         (echo x > {}) 2>/dev/null && said=\"$said disk=open\"\n\
+         echo \"$said\" >&2\nexit 1\n",
+        secret.display(),
+        written.display(),
+    );
+    let program = programs.path().join("ffmpeg");
+    std::fs::write(&program, script).expect("written");
+    let mut mode = std::fs::metadata(&program).expect("there").permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+    std::fs::set_permissions(&program, mode).expect("may be run");
+    let path = std::env::var("PATH").expect("a path");
+    let this = std::env::current_exe().expect("this test");
+    let output = std::process::Command::new(this)
+        .args(["--exact", "tell", "--ignored", "--nocapture"])
+        .env("PATH", format!("{}:{path}", programs.path().display()))
+        .env("OMNITRACE_SECRET", "leaked")
+        .output()
+        .expect("the test runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "core=0 write=0 ",
+        // Two threads for two minutes.
+        "cpu=241 ",
+        "memory=3145728 ",
+        "files=16 ",
+        "nice=19",
+        "token=none",
+        "input=OggS",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    assert!(!said.contains("disk=open") && !written.exists(), "{said}");
+    let fences = media::fences();
+    assert_eq!(fences.files, said.contains("secret=closed"), "{said}");
+    assert!(!fences.network || !said.contains("network=open"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "run by the test above, with another ffmpeg"]
+fn tell() {
+    match decode_sound(&data("tone.opus"), &Limits::default()) {
+        Err(MediaError::Ffmpeg { why, .. }) => println!("{why}"),
+        other => println!("unexpected: {:?}", other.err()),
+    }
+}
+
+#[test]
+fn a_list_of_other_files_is_no_film_whatever_it_is_called() {
+    let limits = Limits::default();
+    for list in [
+        "ffconcat version 1.0\nfile '/etc/passwd'\n",
+        "#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        "<?xml version=\"1.0\"?><MPD><BaseURL>http://127.0.0.1/</BaseURL></MPD>",
+    ] {
+        let refused = Film::open(list.as_bytes(), &limits).err();
+        assert!(matches!(refused, Some(MediaError::Unsupported { .. })));
+    }
+}
+
+#[test]
+fn what_goes_outward_names_neither_program_nor_path() {
+    let inside = MediaError::Ffmpeg {
+        format: "WebM film".into(),
+        why: "/tmp/media-x: Invalid data at libavformat".into(),
+    };
+    let missing = MediaError::FfmpegMissing {
+        format: "WebM film".into(),
+    };
+    for error in [inside, missing] {
+        let said = error.outward();
+        assert!(said.contains("WebM film") && said.contains("MP4"), "{said}");
+        for word in ["ffmpeg", "/tmp", "libav", "apt"] {
+            assert!(!said.contains(word), "{word} in {said}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::error::ServerError;
 
@@ -29,6 +30,14 @@ impl Blobs {
             fs::create_dir_all(dir).map_err(ServerError::file(dir))?;
         }
         Ok(Self { root, temporary })
+    }
+
+    /// The directories of a data directory that another process may be writing to; nothing in them is touched.
+    pub fn beside(data_dir: &Path) -> Self {
+        Self {
+            root: data_dir.join("media"),
+            temporary: data_dir.join("incoming"),
+        }
     }
 
     /// A fresh path for an upload in progress, on the same file system as the final place.
@@ -65,6 +74,11 @@ impl Blobs {
             .place(hash)
             .ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?;
         if target.exists() {
+            // Fresh again: a sweep for files without a trace passes it by until its new trace is there.
+            let again = File::options().append(true).open(&target);
+            again
+                .and_then(|file| file.set_modified(SystemTime::now()))
+                .map_err(ServerError::file(&target))?;
             return fs::remove_file(incoming).map_err(ServerError::file(incoming));
         }
         // Contents first, then the name, then the directory: after a power cut the name never leads to half a file.
@@ -94,6 +108,31 @@ impl Blobs {
             .map_err(ServerError::file(path))
     }
 
+    /// Bytes of a stored file; 0 where it is not there.
+    pub fn len(&self, hash: &str) -> u64 {
+        let file = self.path(hash).and_then(|path| fs::metadata(path).ok());
+        file.map_or(0, |file| file.len())
+    }
+
+    /// Hashes of the files that were written before a time.
+    pub fn older_than(&self, before: SystemTime) -> Result<Vec<String>, ServerError> {
+        let mut found = Vec::new();
+        for dir in entries(&self.root)? {
+            for file in entries(&dir)? {
+                let written = fs::metadata(&file).and_then(|file| file.modified());
+                let name = file.file_name().and_then(|name| name.to_str());
+                if let (Ok(written), Some(name)) = (written, name)
+                    && written < before
+                    && self.place(name).is_some()
+                {
+                    found.push(name.to_owned());
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// Every stored hash that stands in a text between quotes.
     pub fn named_in(&self, json: &str) -> Vec<String> {
         let stored = |part: &&str| self.path(part).is_some();
@@ -115,6 +154,12 @@ impl Blobs {
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         (hex && (16..=128).contains(&hash.len())).then(|| self.root.join(&hash[..2]).join(hash))
     }
+}
+
+/// What lies in a directory.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, ServerError> {
+    let listed = fs::read_dir(dir).map_err(ServerError::file(dir))?;
+    Ok(listed.flatten().map(|entry| entry.path()).collect())
 }
 
 /// What a file is, by its first bytes.

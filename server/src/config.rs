@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use engine::Precision;
 
+use crate::clock::Clock;
 use crate::models::memory::parse_bytes;
+use crate::store::Policy;
 
 /// `omnitrace serve`.
 #[derive(Debug, Clone, Args)]
@@ -58,9 +60,64 @@ pub struct ServeConfig {
     /// Also listen here, and answer GET /metrics in the format of Prometheus. Keep this address inside the house.
     #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
     pub metrics: Option<SocketAddr>,
+    /// Who may ask, and under which name.
+    #[command(flatten)]
+    pub access: AccessConfig,
+    /// What is kept, and for how long.
+    #[command(flatten)]
+    pub policy: PolicyConfig,
     /// Do not make the shipped examples at the first start.
     #[arg(long)]
     pub no_examples: bool,
+}
+
+/// Who may ask, and under which name.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AccessConfig {
+    /// Address under which people reach this server, for example https://trace.example.org: links and QR codes lead there,
+    /// whatever a request claims. Without it they lead to the host that each request names.
+    #[arg(long, value_name = "URL", env = "OMNITRACE_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// File of API tokens, a `NAME TOKEN` on each line. With it, programs must send one as `Authorization: Bearer TOKEN`;
+    /// the page needs none.
+    #[arg(long, value_name = "FILE", env = "OMNITRACE_API_TOKEN_FILE")]
+    pub api_token_file: Option<PathBuf>,
+    /// File of operators' tokens, a `NAME TOKEN` on each line: they read reports of abuse and take traces down over HTTP
+    /// (`GET /api/admin/reports`, `POST /api/admin/takedown/ID`). `omnitrace admin` does so without, on the machine itself.
+    #[arg(long, value_name = "FILE", env = "OMNITRACE_ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<PathBuf>,
+}
+
+/// What is kept, and for how long; /privacy tells visitors.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PolicyConfig {
+    /// Days after which a trace and its files are deleted, shared or not. Default: never.
+    #[arg(long, value_name = "N", env = "OMNITRACE_KEEP_DAYS")]
+    pub keep_days: Option<u32>,
+    /// Minutes after its end at which a trace that nobody has shared is deleted with its files. Default: never.
+    #[arg(long, value_name = "N", env = "OMNITRACE_UNSHARED_MINUTES")]
+    pub unshared_minutes: Option<u32>,
+    /// Disk that traces and files may take, for example 20G. Beyond it what is old and large goes first, what is shared
+    /// last. Default: all of it.
+    #[arg(long, value_name = "SIZE", env = "OMNITRACE_DISK_QUOTA", value_parser = parse_bytes)]
+    pub disk_quota: Option<u64>,
+    /// How visitors reach whoever runs this server: shown on /privacy.
+    #[arg(long, value_name = "TEXT", env = "OMNITRACE_CONTACT")]
+    pub contact: Option<String>,
+    /// What time it is; tests bring their own.
+    #[arg(skip)]
+    pub clock: Clock,
+}
+
+impl PolicyConfig {
+    /// What sweeps go by.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            keep_days: self.keep_days,
+            unshared_minutes: self.unshared_minutes,
+            quota_bytes: self.disk_quota,
+        }
+    }
 }
 
 /// Bounds on a request; checked before anything is read or allocated.

@@ -23,6 +23,11 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// The data directory belongs to a later version of this program.
+    #[error(
+        "the data directory was written by a newer OmniTrace: run that one, or choose another directory with --data"
+    )]
+    NewerData,
     /// Something stored does not parse.
     #[error("a stored {what} cannot be read: {source}")]
     Stored {
@@ -170,7 +175,12 @@ impl IntoResponse for ApiError {
 /// The code and the sentence under which a failed trace is kept.
 pub fn failure_of(error: &ServerError) -> (&'static str, String) {
     match error {
-        ServerError::Engine(EngineError::Media { .. }) => ("media", sentence(&error.to_string())),
+        ServerError::Engine(EngineError::Media { item, name, source }) => {
+            // The file's name is the visitor's own and goes back to them; it is not for the log.
+            tracing::warn!(item, reason = %source, "a file could not be decoded");
+            let message = format!("item {item} ({name}): {}", source.outward());
+            ("media", sentence(&message))
+        }
         ServerError::Engine(EngineError::Request(_)) => ("request", sentence(&error.to_string())),
         ServerError::Model { name, .. } => {
             tracing::error!(%error, "a model cannot be loaded");

@@ -197,6 +197,17 @@ impl Jobs {
         Some(live)
     }
 
+    /// Traces that are over and whose events are still in memory.
+    pub fn ended_ids(&self) -> Vec<String> {
+        let queue = self.lock();
+        queue.ended.iter().map(|live| live.id.clone()).collect()
+    }
+
+    /// Forgets the events of a trace that is over: it was deleted.
+    pub fn forget(&self, id: &str) {
+        self.lock().ended.retain(|live| live.id != id);
+    }
+
     /// Waiting jobs (shipped examples apart), and the seconds a new one would wait.
     pub fn load(&self) -> (u32, f64) {
         let queue = self.lock();

@@ -21,10 +21,12 @@ use crate::ears::Ears;
 use crate::error::ServerError;
 use crate::gallery;
 use crate::jobs::Jobs;
+use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::models::{self, ModelPool, ModelSpec};
-use crate::routes::{self, AppState, Shared};
+use crate::routes::{self, AppState, Shared, guard};
 use crate::store::Store;
+use crate::tokens::{TokenSets, Tokens};
 
 /// How long open requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -36,6 +38,7 @@ pub struct Running {
     /// Where it answers `/metrics`, if it does.
     pub metrics_address: Option<SocketAddr>,
     depot: Arc<dyn Depot>,
+    keeper: Arc<Keeper>,
     server: JoinHandle<std::io::Result<()>>,
     device: oneshot::Receiver<Result<(), ServerError>>,
     shutdown: watch::Sender<bool>,
@@ -46,8 +49,16 @@ pub struct Running {
 /// Starts everything and returns once the address answers; the models may still be loading.
 pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     let specs = models::specs(&config.models)?;
+    let public_origin = (config.access.public_url.as_deref())
+        .map(guard::public_origin)
+        .transpose()?;
+    let tokens = TokenSets {
+        api: Tokens::read(config.access.api_token_file.as_deref())?,
+        operators: Tokens::read(config.access.admin_token_file.as_deref())?,
+    };
     let lock = lock(&config.data)?;
-    let store = Store::open(&config.data).context("the data directory cannot be used")?;
+    let store = Store::open_at(&config.data, config.policy.clock.clone());
+    let store = store.context("the data directory cannot be used")?;
     let jobs = Jobs::new(config.queue.max(1));
     let assets = match config.site {
         Some(dir) => Assets::Dir(dir),
@@ -99,12 +110,19 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         ready,
     }
     .spawn()?;
+    let keeper = Arc::new(Keeper {
+        depot: depot.clone(),
+        policy: config.policy.policy(),
+    });
     let state = AppState::new(Shared {
         depot: depot.clone(),
         uploads: Semaphore::new(limits.max_uploads),
         drawing: Semaphore::new(2),
         limits,
         metrics,
+        public_origin,
+        policy: routes::privacy::policy_view(&config.policy),
+        tokens,
         assets,
         gallery: slots,
         cards: Mutex::new(BTreeMap::new()),
@@ -114,6 +132,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
             .build(),
     });
     let (shutdown, mut down) = watch::channel(false);
+    tokio::spawn(keeper.clone().run(down.clone()));
     let metrics_address = match config.metrics {
         Some(address) => Some(serve_metrics(address, state.clone(), down.clone()).await?),
         None => None,
@@ -132,6 +151,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         address,
         metrics_address,
         depot,
+        keeper,
         server,
         device,
         shutdown,
@@ -164,6 +184,11 @@ async fn serve_metrics(
 }
 
 impl Running {
+    /// What sweeps, for who cannot wait for it to do so by itself.
+    pub fn keeper(&self) -> Arc<Keeper> {
+        self.keeper.clone()
+    }
+
     /// Serves until `signal`, then ends in order: the running trace goes back to the queue, viewers are let go.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
         tokio::select! {

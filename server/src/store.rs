@@ -2,14 +2,15 @@
 //! In: requests and records. Out: the same after `kill -9`.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use app::data::RequestView;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use crate::blobs::Blobs;
+use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::sample::Options;
 
@@ -22,40 +23,21 @@ pub const DATABASE: &str = "omnitrace.sqlite";
 /// A trace that brought the program down this often is not tried again.
 const MAX_ATTEMPTS: u32 = 3;
 
+mod reports;
+mod retention;
+mod schema;
 mod shares;
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS traces (
-        number        INTEGER PRIMARY KEY AUTOINCREMENT,
-        id            TEXT NOT NULL UNIQUE,
-        created       INTEGER NOT NULL,
-        state         TEXT NOT NULL CHECK (state IN ('queued', 'running', 'finished', 'failed')),
-        attempts      INTEGER NOT NULL DEFAULT 0,
-        request       TEXT NOT NULL,
-        options       TEXT NOT NULL,
-        task          TEXT NOT NULL DEFAULT '',
-        gallery       TEXT,
-        record        TEXT,
-        error_code    TEXT,
-        error_message TEXT,
-        last_event    INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE TABLE IF NOT EXISTS shares (
-        short         TEXT PRIMARY KEY,
-        id            TEXT NOT NULL,
-        view          TEXT NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS delete_keys (
-        id            TEXT PRIMARY KEY,
-        hash          TEXT NOT NULL
-    );
-    CREATE INDEX IF NOT EXISTS traces_by_state ON traces (state);
-";
+pub use reports::Report;
+pub use retention::{Policy, Swept};
 
 /// The data directory.
 #[derive(Debug)]
 pub struct Store {
     database: Mutex<Connection>,
+    clock: Clock,
+    /// When files were last looked through for such that belong to no trace.
+    orphans_checked: AtomicU64,
     /// The media files.
     pub blobs: Blobs,
 }
@@ -122,15 +104,27 @@ pub struct Pending {
 impl Store {
     /// Opens or makes the data directory.
     pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
+        Self::open_at(data_dir, Clock::default())
+    }
+
+    /// [`Self::open`] with another clock.
+    pub fn open_at(data_dir: &Path, clock: Clock) -> Result<Self, ServerError> {
         std::fs::create_dir_all(data_dir).map_err(ServerError::file(data_dir))?;
-        let blobs = Blobs::open(data_dir)?;
-        let database = Connection::open(data_dir.join(DATABASE))?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        // FULL: with WAL, anything less may lose an accepted trace in a power cut.
-        database.pragma_update(None, "synchronous", "FULL")?;
-        database.execute_batch(SCHEMA)?;
+        Self::with(data_dir, Blobs::open(data_dir)?, clock)
+    }
+
+    /// Opens a data directory that is there already, beside the server that may be using it.
+    pub fn open_beside(data_dir: &Path) -> Result<Self, ServerError> {
+        Self::with(data_dir, Blobs::beside(data_dir), Clock::default())
+    }
+
+    fn with(data_dir: &Path, blobs: Blobs, clock: Clock) -> Result<Self, ServerError> {
+        let mut database = Connection::open(data_dir.join(DATABASE))?;
+        schema::prepare(&mut database, &blobs)?;
         Ok(Self {
             database: Mutex::new(database),
+            clock,
+            orphans_checked: AtomicU64::new(0),
             blobs,
         })
     }
@@ -139,23 +133,25 @@ impl Store {
     pub fn accept(&self, new: &NewTrace) -> Result<(), ServerError> {
         let request = to_json("request", &new.request)?;
         let options = to_json("options", &new.options)?;
-        let changed = self.lock().execute(
+        let mut database = self.lock();
+        let change = database.transaction()?;
+        let changed = change.execute(
             "INSERT INTO traces (id, created, state, request, options, task, gallery)
              VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6)
              ON CONFLICT (id) DO UPDATE SET state = 'queued', attempts = 0, request = ?3, options = ?4, gallery = ?6,
-                 record = NULL, error_code = NULL, error_message = NULL
+                 record = NULL, error_code = NULL, error_message = NULL, ended = NULL
                  WHERE gallery IS NOT NULL",
-            params![new.id, now_unix_secs(), request, options, new.task, new.gallery],
+            params![new.id, self.clock.now_unix_secs(), request, options, new.task, new.gallery],
         )?;
         // Only a shipped example may be made anew under its id.
-        if changed == 1 {
-            match &new.delete_key {
-                Some(key) => self.keep_delete_key(&new.id, key),
-                None => Ok(()),
-            }
-        } else {
-            Err(ServerError::Lost("a fresh id"))
+        if changed != 1 {
+            return Err(ServerError::Lost("a fresh id"));
         }
+        schema::note_media(&change, &self.blobs, &new.id, &request)?;
+        if let Some(key) = &new.delete_key {
+            shares::keep_delete_key(&change, &new.id, key)?;
+        }
+        Ok(change.commit()?)
     }
 
     /// Notes that a trace is being made, so that a crash counts against it.
@@ -187,11 +183,17 @@ impl Store {
 
     /// Stores the record, as JSON.
     pub fn finish(&self, id: &str, record: &str, last_event: u64) -> Result<(), ServerError> {
-        self.lock().execute(
-            "UPDATE traces SET state = 'finished', record = ?2, last_event = ?3 WHERE id = ?1",
-            params![id, record, last_event],
+        let mut database = self.lock();
+        let change = database.transaction()?;
+        let changed = change.execute(
+            "UPDATE traces SET state = 'finished', record = ?2, last_event = ?3, ended = ?4 WHERE id = ?1",
+            params![id, record, last_event, self.clock.now_unix_secs()],
         )?;
-        Ok(())
+        // It may have been taken down meanwhile.
+        if changed > 0 {
+            schema::note_media(&change, &self.blobs, id, record)?;
+        }
+        Ok(change.commit()?)
     }
 
     /// Notes that a trace will not be finished.
@@ -203,8 +205,9 @@ impl Store {
         last_event: u64,
     ) -> Result<(), ServerError> {
         self.lock().execute(
-            "UPDATE traces SET state = 'failed', error_code = ?2, error_message = ?3, last_event = ?4 WHERE id = ?1",
-            params![id, code, message, last_event],
+            "UPDATE traces SET state = 'failed', error_code = ?2, error_message = ?3, last_event = ?4, ended = ?5
+             WHERE id = ?1",
+            params![id, code, message, last_event, self.clock.now_unix_secs()],
         )?;
         Ok(())
     }
@@ -214,18 +217,22 @@ impl Store {
     pub fn recover(&self) -> Result<Vec<Pending>, ServerError> {
         let database = self.lock();
         database.execute(
-            "UPDATE traces SET state = 'failed', last_event = attempts * ?1,
+            "UPDATE traces SET state = 'failed', last_event = attempts * ?1, ended = ?2,
                  error_message = 'This trace was stopped, and the server was interrupted before it could keep the answer so far.'
              WHERE state = 'running' AND error_code = 'stopped'",
-            params![crate::live::ATTEMPT_STRIDE],
+            params![crate::live::ATTEMPT_STRIDE, self.clock.now_unix_secs()],
         )?;
         database.execute(
-            "UPDATE traces SET state = 'failed', error_code = 'interrupted',
+            "UPDATE traces SET state = 'failed', error_code = 'interrupted', ended = ?3,
                  error_message = 'The server was interrupted ' || attempts || ' times while making this trace, '
                      || 'so it is not tried again. Please send it once more.',
                  last_event = attempts * ?2
              WHERE state = 'running' AND attempts >= ?1",
-            params![MAX_ATTEMPTS, crate::live::ATTEMPT_STRIDE],
+            params![
+                MAX_ATTEMPTS,
+                crate::live::ATTEMPT_STRIDE,
+                self.clock.now_unix_secs()
+            ],
         )?;
         database.execute(
             "UPDATE traces SET state = 'queued' WHERE state = 'running'",
@@ -316,9 +323,7 @@ fn state(row: &Row<'_>) -> rusqlite::Result<State> {
 
 /// Seconds since the Unix epoch; 0 on a clock before it.
 pub fn now_unix_secs() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |age| age.as_secs())
+    Clock::default().now_unix_secs()
 }
 
 /// Writes JSON to be stored.

@@ -44,7 +44,7 @@ pub fn About() -> impl IntoView {
                 <table>
                     <thead><tr><th scope="col">"What"</th><th scope="col">"Where"</th><th scope="col">"How long"</th></tr></thead>
                     <tbody>
-                        <tr><th scope="row">"Prompt, files and trace"</th><td>"on this server, for everyone who has the link"</td><td>"until someone opens its delete link, or the operator removes it; the link is shown once, under Share, in the browser that sent it"</td></tr>
+                        <tr><th scope="row">"Prompt, files and trace"</th><td>"on this server, for everyone who has the link"</td><td>"until someone opens its delete link, or as long as "<A href="/privacy">"this server's policy"</A>" says; the link is shown once, under Share, in the browser that sent it"</td></tr>
                         <tr><th scope="row">"Delete links of your traces"</th><td>"in your browser; the server keeps a hash"</td><td>"until you clear the browser's data"</td></tr>
                         <tr><th scope="row">"Light or dark"</th><td>"a cookie in your browser, only if you choose"</td><td>"a year"</td></tr>
                         <tr><th scope="row">"Anything about you"</th><td>"nowhere: no account, no analytics, no request to third parties"</td><td>"–"</td></tr>

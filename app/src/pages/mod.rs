@@ -5,6 +5,8 @@ mod evaluation;
 mod home;
 pub mod missing;
 mod new;
+mod privacy;
+mod report;
 mod trace;
 
 pub use about::About;
@@ -12,4 +14,6 @@ pub use evaluation::Eval;
 pub use home::Home;
 pub use missing::Missing;
 pub use new::New;
+pub use privacy::Privacy;
+pub use report::ReportPage;
 pub use trace::{ComparePage, DeletePage, EmbedPage, StagePage, TracePage};

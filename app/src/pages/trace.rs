@@ -14,7 +14,15 @@ use crate::trace::{Setting, TraceView};
 /// The trace page.
 #[component]
 pub fn TracePage() -> impl IntoView {
-    shown("trace", Setting::Page)
+    let id = use_params_map().with_untracked(|params| params.get("id").unwrap_or_default());
+    let report = trace_of("id").map(|_| {
+        view! { <p class="report"><a href=format!("/t/{id}/report") rel="nofollow">"Report this trace"</a></p> }
+    });
+    view! {
+        {shown("trace", Setting::Page)}
+        {report}
+    }
+    .into_any()
 }
 
 /// For an iframe.

@@ -1,4 +1,4 @@
-//! The command line: `serve`, `trace`, `eval`, `world`, `bench`, `backup`.
+//! The command line: `serve`, `trace`, `eval`, `world`, `admin`, `bench`, `backup`.
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -6,6 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::{Limits, ServeConfig};
 use crate::serve;
 
+mod admin;
 mod backup;
 pub mod bench;
 pub mod eval;
@@ -42,6 +43,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write one sample of the synthetic world: files, question and truth.
     World(world::WorldArgs),
+    /// Read reports of abuse, take traces down.
+    Admin(admin::AdminArgs),
     /// Measure speed and memory of this machine with this program.
     Bench(bench::BenchArgs),
     /// Copy a data directory, also while it is served.
@@ -68,6 +71,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::World(args) => world::run(&args),
+        Command::Admin(args) => admin::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Backup(args) => backup::run(&args),
     }

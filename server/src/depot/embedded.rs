@@ -14,7 +14,7 @@ use crate::error::ServerError;
 use crate::jobs::{Job, Jobs, Place, Refused};
 use crate::live::Live;
 use crate::models::{ModelSpec, ModelStates};
-use crate::store::{NewTrace, Pending, Store, Stored};
+use crate::store::{NewTrace, Pending, Policy, Report, Store, Stored, Swept};
 
 /// The data directory, the queue and the models of one process.
 pub struct Embedded {
@@ -129,7 +129,44 @@ impl Depot for Embedded {
     }
 
     fn delete(&self, id: &str) -> Result<(), ServerError> {
-        self.store.delete(id)
+        self.store.delete(id)?;
+        self.jobs.forget(id);
+        Ok(())
+    }
+
+    fn sweep(&self, policy: &Policy) -> Result<Swept, ServerError> {
+        let swept = self.store.sweep(policy)?;
+        // The command line may have taken one down, too.
+        for id in self.jobs.ended_ids() {
+            if self.store.load(&id)?.is_none() {
+                self.jobs.forget(&id);
+            }
+        }
+        Ok(swept)
+    }
+
+    fn report(&self, id: &str, reason: &str) -> Result<bool, ServerError> {
+        self.store.report(id, reason)
+    }
+
+    fn reports(&self) -> Result<Vec<Report>, ServerError> {
+        self.store.reports()
+    }
+
+    fn take_down(&self, id: &str) -> Result<bool, ServerError> {
+        let known = self.store.take_down(id)?;
+        // It may be running: nobody shall watch it any more, and the device has better to do.
+        if let (true, Some((live, _))) = (known, self.jobs.find(id)) {
+            live.stop();
+            live.close();
+            self.jobs.withdraw(id);
+            self.jobs.forget(id);
+        }
+        Ok(known)
+    }
+
+    fn was_taken_down(&self, id: &str) -> Result<bool, ServerError> {
+        self.store.was_taken_down(id)
     }
 
     fn files(&self) -> &Blobs {

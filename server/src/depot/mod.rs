@@ -14,7 +14,7 @@ use crate::checks::Check;
 use crate::error::ServerError;
 use crate::jobs::{Job, Place, Refused};
 use crate::live::Live;
-use crate::store::{NewTrace, Stored};
+use crate::store::{NewTrace, Policy, Report, Stored, Swept};
 
 mod embedded;
 
@@ -78,6 +78,17 @@ pub trait Depot: Send + Sync + 'static {
     fn may_delete(&self, id: &str, key: &str) -> Result<bool, ServerError>;
     /// Deletes a trace with its short links, and every media file that no other trace names.
     fn delete(&self, id: &str) -> Result<(), ServerError>;
+
+    /// Takes away what the policy does not keep; what is gone by whichever way is not shown any more.
+    fn sweep(&self, policy: &Policy) -> Result<Swept, ServerError>;
+    /// Keeps a report of abuse for the operator; false when too many came within the hour.
+    fn report(&self, id: &str, reason: &str) -> Result<bool, ServerError>;
+    /// Every open report, the oldest first.
+    fn reports(&self) -> Result<Vec<Report>, ServerError>;
+    /// Removes a trace for good, whatever its state; false when it is not there.
+    fn take_down(&self, id: &str) -> Result<bool, ServerError>;
+    /// Whether the operator removed it.
+    fn was_taken_down(&self, id: &str) -> Result<bool, ServerError>;
 
     /// Files on this machine: where uploads arrive, and where a trace's media must be before it is submitted.
     fn files(&self) -> &Blobs;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use app::data::GalleryCard;
+use app::data::{GalleryCard, PolicyView};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,15 +20,18 @@ use crate::config::Limits;
 use crate::depot::Depot;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::tokens::TokenSets;
 
 mod examples;
 mod faithfulness;
 mod figure;
+pub mod guard;
 mod health;
 mod media;
 mod models;
 mod offline;
 pub mod pages;
+pub mod privacy;
 mod share;
 mod traces;
 mod upload;
@@ -57,6 +60,12 @@ pub struct Shared {
     pub leptos: LeptosOptions,
     /// What the operator watches.
     pub metrics: Arc<Metrics>,
+    /// Scheme and host under which this server is known; without them those of each request.
+    pub public_origin: Option<(HeaderValue, HeaderValue)>,
+    /// Of programs and operators.
+    pub tokens: TokenSets,
+    /// What is kept, for /privacy.
+    pub policy: PolicyView,
 }
 
 impl AppState {
@@ -90,6 +99,10 @@ pub fn router(state: AppState) -> Router {
         .route("/api/traces/{id}/faithfulness", post(faithfulness::ask))
         .route("/api/traces/{id}/share", post(share::create))
         .route("/api/traces/{id}/delete", post(share::delete))
+        .route("/api/traces/{id}/report", post(privacy::report))
+        .route("/api/admin/reports", get(privacy::reports))
+        .route("/api/admin/takedown/{id}", post(privacy::take_down))
+        .route("/robots.txt", get(privacy::robots))
         .route("/s/{short}", get(share::follow))
         .route("/s/{short}/qr.svg", get(share::short_code))
         .route("/t/{id}/qr.svg", get(share::trace_code))
@@ -106,7 +119,10 @@ pub fn router(state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(
             usize::try_from(state.limits.max_request_bytes).unwrap_or(usize::MAX),
         ))
-        .layer(middleware::from_fn(refuse_foreign_posts))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            guard::who_asks,
+        ))
         .layer(middleware::from_fn(errors_as_json));
     // Not compressed: a player could no longer seek.
     let media = Router::new()
@@ -116,6 +132,10 @@ pub fn router(state: AppState) -> Router {
         // Events are left as they are by the layer's own rules.
         .layer(CompressionLayer::new())
         .merge(media)
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            guard::one_host,
+        ))
         .layer(middleware::from_fn(common_headers))
         .layer(middleware::from_fn_with_state(state.clone(), count))
         .with_state(state)
@@ -145,20 +165,6 @@ async fn unknown_route() -> ApiError {
     )
 }
 
-/// Another site's page could otherwise make its visitors fill this queue.
-async fn refuse_foreign_posts(request: Request, next: Next) -> Response {
-    let foreign = request
-        .headers()
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "cross-site");
-    if foreign && request.method() == Method::POST {
-        let message =
-            "This request came from another website. Open this site itself and try again.";
-        return ApiError::new(StatusCode::FORBIDDEN, "foreign_site", message).into_response();
-    }
-    next.run(request).await
-}
-
 /// Errors that axum makes itself (wrong method, wrong path encoding, range) become `{code, message}` too.
 async fn errors_as_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
@@ -180,6 +186,7 @@ async fn errors_as_json(request: Request, next: Next) -> Response {
             ("too_large", "The request is larger than this server takes.")
         }
         StatusCode::NOT_FOUND => ("not_found", "There is nothing at this address."),
+        StatusCode::URI_TOO_LONG => ("too_long", "The address is too long."),
         StatusCode::SERVICE_UNAVAILABLE => (
             "unavailable",
             "The server is restarting. Try again in a moment.",
@@ -208,6 +215,7 @@ async fn errors_as_json(request: Request, next: Next) -> Response {
 const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 async fn common_headers(request: Request, next: Next) -> Response<Body> {
+    let unlisted = privacy::is_unlisted(request.uri().path());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -223,6 +231,13 @@ async fn common_headers(request: Request, next: Next) -> Response<Body> {
         "camera=(), geolocation=(), microphone=()",
     );
     set(headers, header::CONTENT_SECURITY_POLICY, NO_PAGE_POLICY);
+    if unlisted {
+        set(
+            headers,
+            HeaderName::from_static("x-robots-tag"),
+            "noindex, nofollow, noarchive",
+        );
+    }
     response
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use app::data::{GalleryCard, LimitsView, ModelView, PageData, TraceStatus, TraceView};
+use app::data::{GalleryCard, LimitsView, ModelView, PageData, PolicyView, TraceStatus, TraceView};
 use app::evaluation::Evaluation;
 use attribution::record::{Record, SourceItem};
 use axum::Router;
@@ -80,6 +80,10 @@ impl PageData for AppState {
 
     fn limits(&self) -> LimitsView {
         limits_view(self)
+    }
+
+    fn policy(&self) -> PolicyView {
+        self.policy.clone()
     }
 
     fn evaluation(&self) -> Option<Arc<Evaluation>> {

@@ -115,7 +115,16 @@ pub async fn read(
 ) -> Result<Response, ApiError> {
     let (depot, wanted) = (state.depot.clone(), id.clone());
     let (stored, record, place) = blocking(move || {
-        let stored = depot.load(&wanted)?.ok_or_else(ApiError::unknown_trace)?;
+        let Some(stored) = depot.load(&wanted)? else {
+            if depot.was_taken_down(&wanted)? {
+                return Err(ApiError::new(
+                    StatusCode::GONE,
+                    "taken_down",
+                    "Whoever runs this server has removed this trace.",
+                ));
+            }
+            return Err(ApiError::unknown_trace());
+        };
         let (record, place) = match stored.state {
             Stored::Finished => (depot.record_json(&wanted)?, None),
             Stored::Failed { .. } => (None, None),

@@ -2,7 +2,7 @@
 //! In: a body that nobody trusts. Out: a sample whose files are stored, or an error that names what is wrong.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use app::data::{ItemView, RequestView, TurnView};
 use axum::body::to_bytes;
@@ -306,13 +306,27 @@ fn adopt(
                 check_kind(kind, file)?;
                 let hash = match place {
                     Some(hash) => hash.clone(),
-                    None => place.insert(blobs.adopt(&file.path)?).clone(),
+                    None => {
+                        clean(&file.path)?;
+                        place.insert(blobs.adopt(&file.path)?).clone()
+                    }
                 };
                 kind.item(hash, file.name.clone())
             }
         });
     }
     Ok(items)
+}
+
+/// Where and with what a photograph was taken is not what was asked about: it never reaches the store.
+fn clean(path: &Path) -> Result<(), ServerError> {
+    let given = std::fs::read(path).map_err(ServerError::file(path))?;
+    let hash = media::content_hash(&given);
+    let kept = media::without_notes(given);
+    if media::content_hash(&kept) != hash {
+        std::fs::write(path, kept).map_err(ServerError::file(path))?;
+    }
+    Ok(())
 }
 
 /// Refuses at once what is plainly not a file of its kind; the decoders look closer when its turn comes.

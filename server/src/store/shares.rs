@@ -1,6 +1,6 @@
 //! Short links, and the deletion of a trace by who holds its key.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
 use crate::error::ServerError;
@@ -27,16 +27,6 @@ impl Store {
         Ok(row.optional()?)
     }
 
-    /// Only a hash of the key is kept: who reads the database cannot delete over HTTP.
-    pub(super) fn keep_delete_key(&self, id: &str, key: &str) -> Result<(), ServerError> {
-        let hash = blake3::hash(key.as_bytes()).to_hex();
-        self.lock().execute(
-            "INSERT OR REPLACE INTO delete_keys (id, hash) VALUES (?1, ?2)",
-            params![id, hash.as_str()],
-        )?;
-        Ok(())
-    }
-
     /// Whether this key may delete this trace.
     pub fn may_delete(&self, id: &str, key: &str) -> Result<bool, ServerError> {
         let kept: Option<String> = self
@@ -50,34 +40,40 @@ impl Store {
         Ok(kept == Some(blake3::hash(key.as_bytes())))
     }
 
-    /// Deletes a trace with its short links, and every media file that no other trace names.
+    /// Deletes a trace with its short links and the reports about it, and every media file that no other trace needs.
     pub fn delete(&self, id: &str) -> Result<(), ServerError> {
-        let database = self.lock();
-        let named: Option<(String, Option<String>)> = database
-            .query_row(
-                "SELECT request, record FROM traces WHERE id = ?1",
-                [id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        for table in ["traces", "shares", "delete_keys"] {
-            database.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [id])?;
-        }
-        let (request, record) = named.unwrap_or_default();
-        let mut hashes = self.blobs.named_in(&request);
-        hashes.extend(self.blobs.named_in(&record.unwrap_or_default()));
-        hashes.sort();
-        hashes.dedup();
-        for hash in hashes {
-            let elsewhere: bool = database.query_row(
-                "SELECT EXISTS (SELECT 1 FROM traces WHERE instr(request, ?1) > 0 OR instr(coalesce(record, ''), ?1) > 0)",
-                [&hash],
-                |row| row.get(0),
+        let mut database = self.lock();
+        let change = database.transaction()?;
+        let free: Vec<String> = {
+            let mut rows = change.prepare(
+                "SELECT hash FROM media_of AS own WHERE id = ?1
+                 AND NOT EXISTS (SELECT 1 FROM media_of WHERE hash = own.hash AND id <> ?1)",
             )?;
-            if !elsewhere {
-                self.blobs.remove(&hash)?;
-            }
+            let hashes = rows.query_map([id], |row| row.get(0))?;
+            hashes.collect::<Result<_, _>>()?
+        };
+        for table in ["traces", "shares", "delete_keys", "media_of", "reports"] {
+            change.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [id])?;
+        }
+        change.commit()?;
+        // After the rows: a crash in between leaves files that a sweep finds, never rows whose files are gone.
+        for hash in free {
+            self.blobs.remove(&hash)?;
         }
         Ok(())
     }
+}
+
+/// Only a hash of the key is kept: who reads the database cannot delete over HTTP.
+pub(super) fn keep_delete_key(
+    database: &Connection,
+    id: &str,
+    key: &str,
+) -> Result<(), ServerError> {
+    let hash = blake3::hash(key.as_bytes()).to_hex();
+    database.execute(
+        "INSERT OR REPLACE INTO delete_keys (id, hash) VALUES (?1, ?2)",
+        params![id, hash.as_str()],
+    )?;
+    Ok(())
 }

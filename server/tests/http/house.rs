@@ -1,14 +1,15 @@
 //! A server to test against, and a client that reads event streams.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt};
 use reqwest::multipart::Form;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use server::config::{Limits, ServeConfig};
+use server::config::{AccessConfig, Limits, PolicyConfig, ServeConfig};
+use server::keeper::Keeper;
 use server::models::{TINY, TINY_MODEL};
 use server::serve;
 use tempfile::TempDir;
@@ -26,6 +27,7 @@ pub struct House {
     /// Of the listener for metrics.
     pub metrics_url: Option<String>,
     pub client: Client,
+    pub keeper: Arc<Keeper>,
     down: oneshot::Sender<()>,
     server: JoinHandle<()>,
 }
@@ -67,6 +69,8 @@ pub fn config(data: PathBuf) -> ServeConfig {
         site: None,
         queue: 8,
         metrics: None,
+        access: AccessConfig::default(),
+        policy: PolicyConfig::default(),
         no_examples: true,
     }
 }
@@ -84,6 +88,7 @@ impl House {
         let metrics_url = running
             .metrics_address
             .map(|address| format!("http://{address}/metrics"));
+        let keeper = running.keeper();
         let (down, signal) = oneshot::channel();
         let server = tokio::spawn(async move {
             let signal = async {
@@ -95,6 +100,7 @@ impl House {
             url,
             metrics_url,
             client: Client::new(),
+            keeper,
             down,
             server,
         }

@@ -8,6 +8,7 @@
 
 mod backup;
 mod faithfulness;
+mod guard;
 mod house;
 mod live;
 mod media;
@@ -15,6 +16,7 @@ mod metrics;
 mod minicpm;
 mod models;
 mod pages;
+mod privacy;
 mod refusals;
 mod share;
 mod survival;

@@ -1,0 +1,419 @@
+//! How long jobs take, learned from those that ended. In: sizes, and what jobs of such sizes took. Out: seconds, for one
+//! job and for a queue of them.
+//!
+//! A job's time is what comes before its first token (decoding, encoding, prefill: a sum over its parts, whose shares are
+//! fitted to the latest jobs) and the tokens of its answer at the measured pace. Of the running job what it has already
+//! done is taken off. Nothing here looks at a clock.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::size::{FEATURES, JobSize};
+
+/// Jobs that the shares are fitted to.
+const REMEMBERED: usize = 96;
+
+/// What an older job counts, against the one after it.
+const FADE: f64 = 0.97;
+
+/// Seconds below which a difference is no matter.
+const FLOOR_SECS: f64 = 0.02;
+
+/// Before anything was measured.
+const GUESS: Expected = Expected {
+    front_secs: 1.0,
+    token_secs: 0.05,
+    tokens: 80.0,
+};
+
+/// What a job took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Took {
+    /// Seconds before its first token.
+    pub front_secs: f64,
+    /// Seconds from there to its end.
+    pub answer_secs: f64,
+    /// Tokens of its answer.
+    pub tokens: u32,
+}
+
+/// What a job is expected to take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// Seconds before its first token.
+    pub front_secs: f64,
+    /// Seconds a token.
+    pub token_secs: f64,
+    /// Tokens of its answer.
+    pub tokens: f64,
+}
+
+/// How far the running job has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Seconds since its begin.
+    pub secs: f64,
+    /// Tokens written.
+    pub tokens: u32,
+}
+
+impl Expected {
+    /// From begin to end.
+    pub fn secs(&self) -> f64 {
+        self.front_secs + self.token_secs * self.tokens
+    }
+
+    /// What is left of a job that has come so far, and may write `max_tokens`.
+    pub fn left_secs(&self, done: Progress, max_tokens: u32) -> f64 {
+        if done.tokens == 0 {
+            return (self.front_secs - done.secs).max(0.0) + self.token_secs * self.tokens;
+        }
+        let written = f64::from(done.tokens);
+        let most = (f64::from(max_tokens) - written).max(0.0);
+        // An answer longer than usual has as likely as not a good way to go.
+        let left = (self.tokens - written).max(written * 0.15).min(most);
+        self.token_secs * left
+    }
+}
+
+/// What is known of all models.
+#[derive(Debug, Default)]
+pub struct Estimator {
+    models: BTreeMap<String, Pace>,
+}
+
+/// What is known of one model.
+#[derive(Debug, Default)]
+struct Pace {
+    fronts: VecDeque<([f64; FEATURES], f64)>,
+    shares: Option<[f64; FEATURES]>,
+    token_secs: Ratio,
+    /// Answers' lengths by kinds of files and rough bound, by kinds alone, and of all.
+    tokens: BTreeMap<(u8, u32), Ratio>,
+    tokens_of_kinds: BTreeMap<u8, Ratio>,
+    tokens_of_all: Ratio,
+}
+
+/// A mean in which the latest counts most.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ratio {
+    sum: f64,
+    weight: f64,
+}
+
+impl Ratio {
+    fn add(&mut self, value: f64, weight: f64) {
+        self.sum = self.sum * FADE + value;
+        self.weight = self.weight * FADE + weight;
+    }
+
+    fn get(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+}
+
+/// Bounds of answers in steps of two: few choose an odd one.
+fn rough(max_new_tokens: u32) -> u32 {
+    max_new_tokens.max(1).ilog2()
+}
+
+impl Estimator {
+    /// A job of this size has ended.
+    pub fn learn(&mut self, size: &JobSize, took: Took) {
+        if size.model.is_empty() || !(took.front_secs.is_finite() && took.answer_secs.is_finite()) {
+            return;
+        }
+        let pace = self.models.entry(size.model.clone()).or_default();
+        let answer = f64::from(took.tokens);
+        if took.tokens > 0 {
+            pace.token_secs.add(took.answer_secs.max(0.0), answer);
+        }
+        let kinds = size.kinds();
+        let key = (kinds, rough(size.max_new_tokens));
+        pace.tokens.entry(key).or_default().add(answer, 1.0);
+        pace.tokens_of_kinds.entry(kinds).or_default().add(answer, 1.0);
+        pace.tokens_of_all.add(answer, 1.0);
+        pace.fronts
+            .push_back((size.features(), took.front_secs.max(0.0)));
+        if pace.fronts.len() > REMEMBERED {
+            pace.fronts.pop_front();
+        }
+        pace.shares = fit(&pace.fronts);
+    }
+
+    /// What a job of this size will take. One of which nothing is known is taken for a usual one.
+    pub fn expect(&self, size: &JobSize) -> Expected {
+        let most = f64::from(size.max_new_tokens.max(1));
+        let usual = || Expected {
+            tokens: GUESS.tokens.min(most),
+            ..GUESS
+        };
+        let pace = match self.models.get(&size.model) {
+            Some(pace) => pace,
+            None if size.model.is_empty() => match self.models.values().next() {
+                Some(pace) => return pace.usual(),
+                None => return GUESS,
+            },
+            None => return usual(),
+        };
+        let kinds = size.kinds();
+        let tokens = (pace.tokens.get(&(kinds, rough(size.max_new_tokens))))
+            .or_else(|| pace.tokens_of_kinds.get(&kinds))
+            .and_then(Ratio::get)
+            .or_else(|| pace.tokens_of_all.get());
+        Expected {
+            front_secs: pace.front_secs(&size.features()),
+            token_secs: pace.token_secs.get().unwrap_or(GUESS.token_secs),
+            tokens: tokens.unwrap_or(GUESS.tokens).min(most),
+        }
+    }
+
+    /// Seconds until each waiting job begins, and last of all until a new one would, on a device that takes one at a time.
+    /// `running`: its size and how far it has come.
+    pub fn waits<'a>(
+        &self,
+        running: Option<(&JobSize, Progress)>,
+        waiting: impl Iterator<Item = &'a JobSize>,
+    ) -> Vec<f64> {
+        let mut at = running.map_or(0.0, |(size, done)| {
+            let most = if size.model.is_empty() {
+                u32::MAX
+            } else {
+                size.max_new_tokens
+            };
+            self.expect(size).left_secs(done, most)
+        });
+        let mut waits = Vec::new();
+        for size in waiting {
+            waits.push(at);
+            at += self.expect(size).secs();
+        }
+        waits.push(at);
+        waits
+    }
+}
+
+impl Pace {
+    fn usual(&self) -> Expected {
+        let fronts = self.fronts.iter().map(|(_, secs)| secs).sum::<f64>();
+        Expected {
+            front_secs: fronts / self.fronts.len().max(1) as f64,
+            token_secs: self.token_secs.get().unwrap_or(GUESS.token_secs),
+            tokens: self.tokens_of_all.get().unwrap_or(GUESS.tokens),
+        }
+    }
+
+    fn front_secs(&self, features: &[f64; FEATURES]) -> f64 {
+        match &self.shares {
+            Some(shares) => dot(shares, features).max(FLOOR_SECS),
+            None => GUESS.front_secs,
+        }
+    }
+}
+
+fn dot(a: &[f64; FEATURES], b: &[f64; FEATURES]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Shares, none below zero, whose sums come nearest to what jobs took, relative to it: coordinate descent on the normal
+/// equations. What no job had keeps a share of zero.
+fn fit(jobs: &VecDeque<([f64; FEATURES], f64)>) -> Option<[f64; FEATURES]> {
+    const ROUNDS: usize = 200;
+    let mut matrix = [[0.0; FEATURES]; FEATURES];
+    let mut goal = [0.0; FEATURES];
+    let mut weight = 1.0;
+    for (features, secs) in jobs.iter().rev() {
+        let relative = weight / secs.max(FLOOR_SECS).powi(2);
+        for (row, of_row) in matrix.iter_mut().zip(features) {
+            for (cell, of_column) in row.iter_mut().zip(features) {
+                *cell += relative * of_row * of_column;
+            }
+        }
+        for (goal, feature) in goal.iter_mut().zip(features) {
+            *goal += relative * feature * secs;
+        }
+        weight *= FADE;
+    }
+    let mut shares = [0.0; FEATURES];
+    for _ in 0..ROUNDS {
+        for k in 0..FEATURES {
+            let own = matrix[k][k];
+            if own > 0.0 {
+                let others = dot(&matrix[k], &shares) - own * shares[k];
+                shares[k] = ((goal[k] - others) / own).max(0.0);
+            }
+        }
+    }
+    (!jobs.is_empty()).then_some(shares)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small seeded generator (SplitMix64): the same queue on every run.
+    struct Dice(u64);
+
+    impl Dice {
+        /// In `0.0..1.0`.
+        fn roll(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        }
+
+        fn between(&mut self, low: f64, high: f64) -> f64 {
+            low + (high - low) * self.roll()
+        }
+
+        /// A job of one of four kinds, and what it will take: answers vary by a third, speeds by a tenth.
+        fn job(&mut self) -> (JobSize, Took) {
+            let mut size = JobSize {
+                model: "m".into(),
+                text_bytes: self.between(20.0, 3000.0) as u64,
+                max_new_tokens: 256,
+                ..JobSize::default()
+            };
+            let mut front = 0.3 + size.text_bytes as f64 * 4e-4;
+            let mut usual = 60.0;
+            match (self.roll() * 4.0) as u32 {
+                0 => {}
+                1 => {
+                    size.counts[0] = 1 + (self.roll() * 4.0) as u32;
+                    size.bytes[0] = (f64::from(size.counts[0]) * self.between(1e5, 9e5)) as u64;
+                    front += 1.4 * f64::from(size.counts[0]);
+                    usual = 110.0;
+                }
+                2 => {
+                    size.counts[1] = 1;
+                    size.bytes[1] = self.between(2e5, 6e6) as u64;
+                    front += size.bytes[1] as f64 * 1.1e-6;
+                    usual = 40.0;
+                }
+                _ => {
+                    size.counts[2] = 1;
+                    size.bytes[2] = self.between(1e6, 2e7) as u64;
+                    front += 4.0 + size.bytes[2] as f64 * 0.9e-6;
+                    usual = 150.0;
+                }
+            }
+            let tokens = (usual * self.between(0.67, 1.33)) as u32;
+            let took = Took {
+                front_secs: front * self.between(0.9, 1.1),
+                answer_secs: f64::from(tokens) * 0.06 * self.between(0.95, 1.05),
+                tokens,
+            };
+            (size, took)
+        }
+    }
+
+    /// Runs a queue on a simulated clock: jobs arrive so often that about 20 wait. Returns (expected, true) waits of all that
+    /// came after the first 60, once by the estimator and once by a plain mean of the jobs' times.
+    fn simulate(seed: u64) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+        let mut dice = Dice(seed);
+        let mut estimator = Estimator::default();
+        let (mut mean, mut ended) = (GUESS.secs(), 0);
+        let (mut now, mut free_at) = (0.0, 0.0);
+        // Arrival's number, size, what it takes, expected waits.
+        let mut queue: VecDeque<(usize, JobSize, Took, f64, f64, f64)> = VecDeque::new();
+        let mut running: Option<(f64, JobSize, Took)> = None;
+        let (mut sized, mut plain) = (Vec::new(), Vec::new());
+        for number in 0..600 {
+            // Until there is room for one more, the device works on.
+            while queue.len() >= 12 + (dice.roll() * 16.0) as usize || (running.is_none() && !queue.is_empty()) {
+                now = f64::max(now, free_at);
+                if let Some((_, size, took)) = running.take() {
+                    estimator.learn(&size, took);
+                    let secs = took.front_secs + took.answer_secs;
+                    mean = if ended == 0 { secs } else { 0.7 * mean + 0.3 * secs };
+                    ended += 1;
+                }
+                if let Some((number, size, took, by_size, by_mean, came)) = queue.pop_front() {
+                    if number >= 60 {
+                        sized.push((by_size, now - came));
+                        plain.push((by_mean, now - came));
+                    }
+                    free_at = now + took.front_secs + took.answer_secs;
+                    running = Some((now, size, took));
+                }
+            }
+            now = f64::min(now + dice.between(0.0, 6.0), f64::max(free_at, now));
+            let (size, took) = dice.job();
+            let progress = running.as_ref().map(|(begun, size, took)| {
+                let secs = now - begun;
+                let written = (secs - took.front_secs).max(0.0) / took.answer_secs;
+                let tokens = (written * f64::from(took.tokens)) as u32;
+                (size, Progress { secs, tokens })
+            });
+            let ahead = queue.len() + usize::from(running.is_some());
+            let waits = estimator.waits(progress, queue.iter().map(|(_, size, ..)| size));
+            let by_size = *waits.last().expect("one more than wait");
+            queue.push_back((number, size, took, by_size, ahead as f64 * mean, now));
+        }
+        (sized, plain)
+    }
+
+    /// Which share of waits came within a fifth.
+    fn share_within_a_fifth(waits: &[(f64, f64)]) -> f64 {
+        let near = |(expected, real): &&(f64, f64)| (expected - real).abs() <= 0.2 * real;
+        waits.iter().filter(near).count() as f64 / waits.len() as f64
+    }
+
+    #[test]
+    fn four_of_five_waits_come_within_a_fifth_and_a_plain_mean_does_not_do_it() {
+        for seed in 1..=5 {
+            let (sized, plain) = simulate(seed);
+            assert!(sized.len() > 500, "{}", sized.len());
+            let (sized, plain) = (share_within_a_fifth(&sized), share_within_a_fifth(&plain));
+            println!("seed {seed}: by size {sized:.3}, by the mean {plain:.3}");
+            assert!(sized >= 0.8, "seed {seed}: {sized:.3}");
+            assert!(plain < 0.7, "seed {seed}: the plain mean would do ({plain:.3})");
+        }
+    }
+
+    #[test]
+    fn what_is_done_is_taken_off_and_bounds_are_kept() {
+        let expected = Expected {
+            front_secs: 2.0,
+            token_secs: 0.1,
+            tokens: 50.0,
+        };
+        let left = |secs, tokens| expected.left_secs(Progress { secs, tokens }, 60);
+        assert!((left(0.0, 0) - 7.0).abs() < 1e-9);
+        assert!((left(1.5, 0) - 5.5).abs() < 1e-9);
+        assert!((left(9.0, 0) - 5.0).abs() < 1e-9, "late, and the answer is still to come");
+        assert!((left(4.0, 20) - 3.0).abs() < 1e-9);
+        assert!((left(8.0, 58) - 0.2).abs() < 1e-9, "two are left to write");
+        assert_eq!(left(9.0, 60), 0.0);
+    }
+
+    #[test]
+    fn shares_are_found_again_and_nothing_known_is_a_guess() {
+        let mut estimator = Estimator::default();
+        let size = |pictures: u32, text_bytes: u64| JobSize {
+            model: "m".into(),
+            text_bytes,
+            counts: [pictures, 0, 0],
+            max_new_tokens: 10,
+            ..JobSize::default()
+        };
+        assert!(estimator.expect(&size(1, 0)).secs() > 0.0);
+        for k in 0..40 {
+            let (pictures, text) = (k % 3, u64::from(k % 5) * 1000);
+            let front_secs = 0.5 + f64::from(pictures) * 2.0 + text as f64 * 1e-3;
+            let took = Took {
+                front_secs,
+                answer_secs: 1.0,
+                tokens: 10,
+            };
+            estimator.learn(&size(pictures, text), took);
+        }
+        let found = estimator.expect(&size(4, 500));
+        assert!((found.front_secs - 9.0).abs() < 0.1, "{found:?}");
+        assert!((found.token_secs - 0.1).abs() < 1e-9);
+        assert!((found.tokens - 10.0).abs() < 1e-9);
+        let unknown = estimator.expect(&JobSize::default());
+        assert!(unknown.secs() > 1.0 && unknown.secs() < 10.0, "{unknown:?}");
+    }
+}
