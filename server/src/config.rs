@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use engine::Precision;
 
+use crate::admission::Rules;
 use crate::clock::Clock;
 use crate::models::memory::parse_bytes;
 use crate::store::Policy;
@@ -63,6 +64,9 @@ pub struct ServeConfig {
     /// Who may ask, and under which name.
     #[command(flatten)]
     pub access: AccessConfig,
+    /// Who may have how much of the device.
+    #[command(flatten)]
+    pub admission: AdmissionConfig,
     /// What is kept, and for how long.
     #[command(flatten)]
     pub policy: PolicyConfig,
@@ -86,6 +90,74 @@ pub struct AccessConfig {
     /// (`GET /api/admin/reports`, `POST /api/admin/takedown/ID`). `omnitrace admin` does so without, on the machine itself.
     #[arg(long, value_name = "FILE", env = "OMNITRACE_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
+}
+
+/// Who may have how much of the device.
+#[derive(Debug, Clone, Args)]
+pub struct AdmissionConfig {
+    /// Traces that one client may have waiting and running: a browser (by a random cookie) or the holder of an API token.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub jobs_per_client: usize,
+    /// Traces from one public address (or one /64 network), cookies or not.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub jobs_per_address: usize,
+    /// Tokens that an answer may have at most.
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    pub max_tokens: u32,
+    /// Seconds that a trace may take on the device; then it ends with what it has.
+    #[arg(long, value_name = "SECS", default_value_t = 600.0)]
+    pub job_secs: f64,
+    /// File of invitations, a `NAME TOKEN` on each line: who opens /join/TOKEN (or sends it as `X-OmniTrace-Invite`) may use
+    /// the places in the queue that are kept for a workshop.
+    #[arg(long, value_name = "FILE", env = "OMNITRACE_INVITE_TOKEN_FILE")]
+    pub invite_token_file: Option<PathBuf>,
+    /// Places of --queue that are kept for who was invited.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub invite_places: usize,
+    /// A reverse proxy of your own stands in front of this server and tells in `X-Forwarded-For` where requests come from.
+    #[arg(long, env = "OMNITRACE_FORWARDED_FOR")]
+    pub forwarded_for: bool,
+}
+
+impl Default for AdmissionConfig {
+    /// As on the command line.
+    fn default() -> Self {
+        Self {
+            jobs_per_client: 4,
+            jobs_per_address: 16,
+            max_tokens: 2048,
+            job_secs: 600.0,
+            invite_token_file: None,
+            invite_places: 8,
+            forwarded_for: false,
+        }
+    }
+}
+
+impl AdmissionConfig {
+    /// The bounds of a queue with so many places; without invitations none is kept back.
+    pub fn rules(&self, queue: usize, invites: bool) -> Rules {
+        let queue = queue.max(1);
+        Rules {
+            queue,
+            reserved: if invites {
+                self.invite_places.min(queue - 1)
+            } else {
+                0
+            },
+            of_client: self.jobs_per_client.max(1),
+            of_address: self.jobs_per_address.max(1),
+        }
+    }
+
+    /// The bounds on a request, with those that the operator chose.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_new_tokens: self.max_tokens.max(1),
+            max_job_secs: self.job_secs.max(1.0),
+            ..Limits::default()
+        }
+    }
 }
 
 /// What is kept, and for how long; /privacy tells visitors.
@@ -133,6 +205,8 @@ pub struct Limits {
     pub max_items: usize,
     /// Upper bound of `max_new_tokens`.
     pub max_new_tokens: u32,
+    /// Seconds that a trace may take on the device.
+    pub max_job_secs: f64,
     /// Uploads read at the same time.
     pub max_uploads: usize,
     /// Bounds for the decoders.
@@ -148,6 +222,7 @@ impl Default for Limits {
             max_text_bytes: 1 << 20,
             max_items: 32,
             max_new_tokens: 2048,
+            max_job_secs: 600.0,
             max_uploads: 8,
             // A visitor's sound of half an hour would hold the one device for as long: the command line allows more.
             media: media::Limits {

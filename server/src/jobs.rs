@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::admission::{Estimator, JobSize, Took};
 use crate::checks::Check;
 use crate::error::ServerError;
 use crate::live::Live;
@@ -14,7 +15,7 @@ use crate::store::{NewTrace, Pending, Store};
 /// How many finished traces keep their events in memory, for viewers who were mid-way.
 const KEPT_LOGS: usize = 64;
 
-/// Expected seconds per trace before any was measured.
+/// Expected seconds per question about a trace before any was measured.
 const FIRST_GUESS_SECS: f64 = 5.0;
 
 /// The queue, shared by the routes and the worker.
@@ -37,7 +38,10 @@ struct Queue {
     promised: usize,
     running: Option<Arc<Live>>,
     ended: VecDeque<Arc<Live>>,
-    mean_secs: f64,
+    /// What traces take, by their sizes.
+    estimator: Estimator,
+    /// What a question about a finished trace takes.
+    check_secs: f64,
 }
 
 /// What the device thread does next.
@@ -82,7 +86,8 @@ impl Jobs {
                 promised: 0,
                 running: None,
                 ended: VecDeque::new(),
-                mean_secs: FIRST_GUESS_SECS,
+                estimator: Estimator::default(),
+                check_secs: FIRST_GUESS_SECS,
             }),
             wake: Condvar::new(),
             capacity,
@@ -104,12 +109,13 @@ impl Jobs {
         }
         // The disk is waited for without the lock; the promised place keeps the bound exact meanwhile.
         let stored = store.accept(new);
+        let size = JobSize::of(&new.request, &new.options, &store.blobs);
         let mut queue = self.lock();
         queue.promised -= 1;
         stored.map_err(Refused::Store)?;
         queue
             .waiting
-            .push_back(Arc::new(Live::new(new.id.clone(), 0)));
+            .push_back(Arc::new(Live::sized(new.id.clone(), 0, size)));
         queue.tell_positions();
         drop(queue);
         self.wake.notify_one();
@@ -134,7 +140,8 @@ impl Jobs {
 
     /// Queues a stored trace without asking for room: after a restart, or a shipped example.
     pub fn requeue(&self, pending: &Pending) {
-        let live = Arc::new(Live::new(pending.id.clone(), pending.attempts));
+        let live = Live::sized(pending.id.clone(), pending.attempts, pending.size.clone());
+        let live = Arc::new(live);
         let mut queue = self.lock();
         if pending.background {
             queue.background.push_back(live);
@@ -211,9 +218,25 @@ impl Jobs {
     /// Waiting jobs (shipped examples apart), and the seconds a new one would wait.
     pub fn load(&self) -> (u32, f64) {
         let queue = self.lock();
-        let before =
-            queue.waiting.len() + queue.checks.len() + usize::from(queue.running.is_some());
-        (queue.waiting.len() as u32, before as f64 * queue.mean_secs)
+        let wait_secs = queue.waits().last().copied().unwrap_or(0.0);
+        (queue.waiting.len() as u32, wait_secs)
+    }
+
+    /// Seconds until a waiting trace begins; `None` when it does not wait.
+    pub fn wait_secs(&self, id: &str) -> Option<f64> {
+        let queue = self.lock();
+        let place = queue.waiting.iter().position(|live| live.id == id)?;
+        queue.waits().get(place).copied()
+    }
+
+    /// Seconds until a place in the queue is free.
+    pub fn retry_after_secs(&self) -> u64 {
+        self.lock().retry_after_secs()
+    }
+
+    /// What a trace took that ended by itself: the next estimates know.
+    pub fn learn(&self, size: &JobSize, took: Took) {
+        self.lock().estimator.learn(size, took);
     }
 
     /// Blocks until there is a job; `None` when the server goes down.
@@ -227,6 +250,7 @@ impl Jobs {
                 return queue.checks.pop_front().map(|(_, check)| Job::Check(check));
             }
             if let Some(live) = queue.take_trace() {
+                live.begin();
                 queue.running = Some(live.clone());
                 queue.tell_positions();
                 return Some(Job::Trace(live));
@@ -238,12 +262,17 @@ impl Jobs {
         }
     }
 
-    /// The running job is over; it took so long.
-    pub fn ended(&self, live: Arc<Live>, secs: f64) {
+    /// The running job is over.
+    pub fn ended(&self, live: Arc<Live>) {
         let mut queue = self.lock();
         queue.running = None;
         queue.keep(live);
-        queue.mean_secs = 0.7 * queue.mean_secs + 0.3 * secs;
+    }
+
+    /// A question about a trace was answered; it took so long.
+    pub fn answered(&self, secs: f64) {
+        let mut queue = self.lock();
+        queue.check_secs = 0.7 * queue.check_secs + 0.3 * secs;
     }
 
     /// Stops the worker within one decode step and ends every viewer's stream; nothing accepted is lost.
@@ -276,8 +305,27 @@ impl Queue {
             return Ok(());
         }
         Err(Refused::Full {
-            retry_after_secs: self.mean_secs.ceil().clamp(1.0, 3600.0) as u64,
+            retry_after_secs: self.retry_after_secs(),
         })
+    }
+
+    /// A place is free when the next one begins.
+    fn retry_after_secs(&self) -> u64 {
+        let secs = self.waits().first().copied().unwrap_or(0.0);
+        secs.ceil().clamp(1.0, 3600.0) as u64
+    }
+
+    /// Seconds until each waiting trace begins, and last until a new one would.
+    fn waits(&self) -> Vec<f64> {
+        let running = self.running.as_ref();
+        let running = running.map(|live| (&live.size, live.progress()));
+        let waiting = self.waiting.iter().map(|live| &live.size);
+        let mut waits = self.estimator.waits(running, waiting);
+        for (k, wait) in waits.iter_mut().enumerate() {
+            let before = self.checks.iter().filter(|(before, _)| *before <= k);
+            *wait += before.count() as f64 * self.check_secs;
+        }
+        waits
     }
 
     /// The next trace: visitors' first.
@@ -353,6 +401,7 @@ mod tests {
             id: "example".into(),
             attempts: 0,
             background: true,
+            size: JobSize::default(),
         });
         jobs.submit(&store, &NewTrace::small("a")).expect("room");
         jobs.submit(&store, &NewTrace::small("b")).expect("room");

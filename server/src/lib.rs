@@ -4,6 +4,7 @@
 // Leptos nests the types of a page's views deeply.
 #![recursion_limit = "512"]
 
+pub mod admission;
 pub mod assets;
 pub mod blobs;
 pub mod checks;

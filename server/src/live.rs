@@ -1,10 +1,14 @@
 //! One job's event log while it is in memory: the worker appends, any number of viewers read at their own pace.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use attribution::event::TraceEvent;
 use tokio::sync::watch;
+
+use crate::admission::JobSize;
+use crate::admission::estimate::Progress;
 
 /// Event ids of attempt `n` begin at `n * ATTEMPT_STRIDE`: an id seen before a restart never names an event after it.
 pub const ATTEMPT_STRIDE: u64 = 1_000_000;
@@ -19,6 +23,10 @@ pub struct Live {
     /// Ticks whenever the log has grown; carries nothing, so that a slow viewer can lose nothing.
     grown: watch::Sender<()>,
     stop: AtomicBool,
+    /// What its request tells of its cost.
+    pub size: JobSize,
+    begun: OnceLock<Instant>,
+    tokens: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -39,12 +47,33 @@ pub struct Batch {
 impl Live {
     /// An empty log; `attempt` counts from 0.
     pub fn new(id: String, attempt: u32) -> Self {
+        Self::sized(id, attempt, JobSize::default())
+    }
+
+    /// [`Self::new`] for a job whose size is known.
+    pub fn sized(id: String, attempt: u32, size: JobSize) -> Self {
         Self {
             id,
             attempt,
             log: Mutex::default(),
             grown: watch::Sender::new(()),
             stop: AtomicBool::new(false),
+            size,
+            begun: OnceLock::new(),
+            tokens: AtomicU32::new(0),
+        }
+    }
+
+    /// The device is at it from now on.
+    pub fn begin(&self) {
+        self.begun.get_or_init(Instant::now);
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            secs: (self.begun.get()).map_or(0.0, |begun| begun.elapsed().as_secs_f64()),
+            tokens: self.tokens.load(Ordering::Relaxed),
         }
     }
 
@@ -62,6 +91,9 @@ impl Live {
             return;
         }
         log.lines.push(line);
+        if matches!(event, TraceEvent::Token { .. }) {
+            self.tokens.fetch_add(1, Ordering::Relaxed);
+        }
         if matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
             log.closed = true;
         }

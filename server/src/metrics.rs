@@ -52,6 +52,7 @@ pub struct Metrics {
     model_bytes: Family<OfModel, Gauge>,
     ended: Family<End, Counter>,
     failures: Family<Code, Counter>,
+    rejected: Family<Code, Counter>,
     responses: Family<Status, Counter>,
     first_token_secs: Histogram,
     token_secs: Histogram,
@@ -74,6 +75,7 @@ impl Default for Metrics {
             model_bytes: Family::default(),
             ended: Family::default(),
             failures: Family::default(),
+            rejected: Family::default(),
             responses: Family::default(),
             first_token_secs: slow(),
             token_secs,
@@ -102,6 +104,11 @@ impl Default for Metrics {
             "failures",
             "Failed traces by code",
             metrics.failures.clone(),
+        );
+        registry.register(
+            "rejected",
+            "Requests that got no place, by code",
+            metrics.rejected.clone(),
         );
         registry.register(
             "http_responses",
@@ -135,6 +142,11 @@ impl Metrics {
     /// An answer went out.
     pub fn responded(&self, status: u16) {
         self.responses.get_or_create(&Status { status }).inc();
+    }
+
+    /// A request got no place.
+    pub fn rejected(&self, code: &'static str) {
+        self.rejected.get_or_create(&Code { code }).inc();
     }
 
     /// A trace ended: `finished`, `stopped`, `failed` or `interrupted`.

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::admission::Admission;
 use crate::assets::Assets;
 use crate::config::{Limits, ServeConfig};
 use crate::depot::{Depot, Embedded};
@@ -55,7 +56,9 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     let tokens = TokenSets {
         api: Tokens::read(config.access.api_token_file.as_deref())?,
         operators: Tokens::read(config.access.admin_token_file.as_deref())?,
+        invites: Tokens::read(config.admission.invite_token_file.as_deref())?,
     };
+    let rules = (config.admission).rules(config.queue, !tokens.invites.is_empty());
     let lock = lock(&config.data)?;
     let store = Store::open_at(&config.data, config.policy.clock.clone());
     let store = store.context("the data directory cannot be used")?;
@@ -110,10 +113,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         ready,
     }
     .spawn()?;
-    let keeper = Arc::new(Keeper {
-        depot: depot.clone(),
-        policy: config.policy.policy(),
-    });
+    let keeper = Arc::new(Keeper::new(depot.clone(), config.policy.policy()));
     let state = AppState::new(Shared {
         depot: depot.clone(),
         uploads: Semaphore::new(limits.max_uploads),
@@ -121,6 +121,9 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         limits,
         metrics,
         public_origin,
+        admission: Arc::new(Admission::new(rules)),
+        forwarded_for: config.admission.forwarded_for,
+        keeper: keeper.clone(),
         policy: routes::privacy::policy_view(&config.policy),
         tokens,
         assets,
@@ -143,7 +146,8 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
             // An error means that the other half is gone: down as well.
             let _ = down.wait_for(|down| *down).await;
         };
-        axum::serve(listener, router)
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service)
             .with_graceful_shutdown(down)
             .await
     });

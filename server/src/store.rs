@@ -9,6 +9,7 @@ use app::data::RequestView;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
+use crate::admission::JobSize;
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::error::ServerError;
@@ -91,7 +92,7 @@ pub struct Stored {
 }
 
 /// A trace to be queued again after a restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pending {
     /// Its id.
     pub id: String,
@@ -99,6 +100,8 @@ pub struct Pending {
     pub attempts: u32,
     /// Whether it is a shipped example.
     pub background: bool,
+    /// What its request tells of its cost.
+    pub size: JobSize,
 }
 
 impl Store {
@@ -239,16 +242,25 @@ impl Store {
             [],
         )?;
         let mut rows = database.prepare(
-            "SELECT id, attempts, gallery FROM traces WHERE state = 'queued' ORDER BY number",
+            "SELECT id, attempts, gallery, request, options FROM traces WHERE state = 'queued' ORDER BY number",
         )?;
         let pending = rows.query_map([], |row| {
             Ok(Pending {
                 id: row.get(0)?,
                 attempts: row.get(1)?,
                 background: row.get::<_, Option<String>>(2)?.is_some(),
+                size: self.size(&row.get::<_, String>(3)?, &row.get::<_, String>(4)?),
             })
         })?;
         Ok(pending.collect::<Result<_, _>>()?)
+    }
+
+    /// The size of a stored request; one that cannot be read fails when its turn comes.
+    fn size(&self, request: &str, options: &str) -> JobSize {
+        match (from_json("request", request), from_json("options", options)) {
+            (Ok(request), Ok(options)) => JobSize::of(&request, &options, &self.blobs),
+            _ => JobSize::default(),
+        }
     }
 
     /// A trace without its record.

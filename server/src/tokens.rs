@@ -20,6 +20,8 @@ pub struct TokenSets {
     pub api: Tokens,
     /// Who reads reports and takes traces down.
     pub operators: Tokens,
+    /// Who may use places that are kept for a workshop.
+    pub invites: Tokens,
 }
 
 impl Tokens {

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use app::data::ItemView;
 use attribution::event::TraceEvent;
-use attribution::record::Stage;
+use attribution::record::{Finish, Stage};
 use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
 
+use crate::admission::Took;
 use crate::config::Limits;
 use crate::depot::{Depot, Work};
 use crate::ears::Ears;
@@ -49,7 +50,9 @@ impl Worker {
             let live = match job {
                 Job::Trace(live) => live,
                 Job::Check(check) => {
+                    let begun = Instant::now();
                     self.check(check);
+                    self.depot.answered(begun.elapsed().as_secs_f64());
                     continue;
                 }
             };
@@ -79,17 +82,26 @@ impl Worker {
         }
         let mut clock = StageClock::start();
         let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
+        // A model that has to be loaded first is not the job's own cost.
+        self.models.get(&name, dtype)?;
+        let begun = Instant::now();
+        let mut first_token = None;
+        let mut too_long = false;
         let request = self.request(stored)?;
         let model = self.models.get(&name, dtype)?;
         let mut tokens = TokenClock::start(self.metrics.clone());
         let mut observe = |event: TraceEvent| {
             clock.note(&event);
             tokens.note(&event);
+            if matches!(event, TraceEvent::Token { .. }) {
+                first_token.get_or_insert_with(Instant::now);
+            }
             // The engine may report its own end; the stored record is what counts here.
             if !matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
                 live.push(&event);
             }
-            if live.stopped() || self.depot.shutting_down() {
+            too_long = begun.elapsed().as_secs_f64() > self.limits.max_job_secs;
+            if too_long || live.stopped() || self.depot.shutting_down() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -103,10 +115,27 @@ impl Worker {
         if self.depot.shutting_down() && !live.stopped() {
             return Ok(End::Interrupted);
         }
-        let outcome = match outcome {
+        let mut outcome = match outcome {
             Ok(outcome) => outcome?,
             Err(_) => return Err(ServerError::Lost("the model")),
         };
+        let stopped = outcome.record.receipt.finish == Finish::Stopped;
+        if too_long && stopped && !live.stopped() {
+            let secs = self.limits.max_job_secs;
+            (outcome.record.warnings).push(format!(
+                "The answer was broken off after {secs:.0} seconds, the most that a trace may take on this server."
+            ));
+        }
+        if !stopped {
+            let ended = Instant::now();
+            let answer_begun = first_token.unwrap_or(ended);
+            let took = Took {
+                front_secs: (answer_begun - begun).as_secs_f64(),
+                answer_secs: (ended - answer_begun).as_secs_f64(),
+                tokens: outcome.record.tokens.len() as u32,
+            };
+            self.depot.learn(&live.size, took);
+        }
         self.keep(live, outcome, clock.finish())?;
         Ok(End::Finished)
     }

@@ -30,7 +30,7 @@ pub fn Privacy() -> impl IntoView {
             <ul>
                 <li>"There is no account, no analytics, and no page loads anything from another server."</li>
                 <li>"The server's log holds ids, times and errors: no words of a question, no file names, no media, no addresses."</li>
-                <li>"Your browser keeps the delete links of your traces, and, if you choose light or dark, a cookie that says so."</li>
+                <li>"Your browser keeps the delete links of your traces; until it is closed, a random cookie by which the server counts how many traces one browser has waiting; the invitation, if you came by one; and, if you choose light or dark, a cookie that says so. The address you come from is known to the server while a trace of yours waits or runs, and is written down nowhere."</li>
             </ul>
             <h2>"Whom to ask"</h2>
             <p>{contact} " " <A href="/about">"How to read a trace"</A></p>

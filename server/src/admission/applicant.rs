@@ -52,7 +52,9 @@ impl Applicant {
         } else {
             connected.map(|ConnectInfo(address)| address.ip())
         };
-        let shown = headers.get(INVITE_HEADER).and_then(|value| value.to_str().ok());
+        let shown = headers
+            .get(INVITE_HEADER)
+            .and_then(|value| value.to_str().ok());
         let invite = shown.or_else(|| cookie(headers, INVITE));
         Self {
             client,
@@ -81,7 +83,10 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// The client's cookie, if it is one of ours by its looks.
 fn known_client(headers: &HeaderMap) -> Option<&str> {
     let letters = |value: &&str| {
-        value.len() == CLIENT_LETTERS && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        value.len() == CLIENT_LETTERS
+            && value
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     cookie(headers, CLIENT).filter(letters)
 }
@@ -97,12 +102,18 @@ pub fn fresh_cookie(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServerEr
 
 /// `Set-Cookie` for this session of the browser, out of reach for scripts and other sites.
 pub fn set_cookie(headers: &HeaderMap, name: &str, value: &str) -> Option<HeaderValue> {
-    let secure = if headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https") {
+    let secure = if headers
+        .get("x-forwarded-proto")
+        .is_some_and(|scheme| scheme == "https")
+    {
         "; Secure"
     } else {
         ""
     };
-    HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}")).ok()
+    HeaderValue::try_from(format!(
+        "{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
+    ))
+    .ok()
 }
 
 #[cfg(test)]
@@ -128,17 +139,32 @@ mod tests {
             ("x-forwarded-for", "6.6.6.6, 203.0.113.9"),
         ]);
         let applicant = Applicant::of(&map, &none, &invites, true);
-        assert_eq!(applicant.client, Client::Cookie("23456789abcd23456789abcd".into()));
+        assert_eq!(
+            applicant.client,
+            Client::Cookie("23456789abcd23456789abcd".into())
+        );
         assert_eq!(applicant.address, "203.0.113.9".parse().ok());
         assert!(applicant.invited);
         assert_eq!(Applicant::of(&map, &none, &invites, false).address, None);
         assert!(fresh_cookie(&map).expect("asked").is_none());
-        for bad in ["client=", "client=short", "client=../../../../../../../../", "other=1"] {
+        for bad in [
+            "client=",
+            "client=short",
+            "client=../../../../../../../../",
+            "other=1",
+        ] {
             let map = headers(&[("cookie", bad)]);
-            assert_eq!(Applicant::of(&map, &none, &invites, true).client, Client::Unknown, "{bad}");
+            assert_eq!(
+                Applicant::of(&map, &none, &invites, true).client,
+                Client::Unknown,
+                "{bad}"
+            );
             let fresh = fresh_cookie(&map).expect("asked").expect("a cookie");
             let fresh = fresh.to_str().expect("text");
-            assert!(fresh.starts_with("client=") && fresh.contains("HttpOnly"), "{fresh}");
+            assert!(
+                fresh.starts_with("client=") && fresh.contains("HttpOnly"),
+                "{fresh}"
+            );
         }
         let guess = headers(&[("x-omnitrace-invite", "0123456789abcdef0124")]);
         assert!(!Applicant::of(&guess, &none, &invites, false).invited);

@@ -130,7 +130,10 @@ impl Estimator {
         let kinds = size.kinds();
         let key = (kinds, rough(size.max_new_tokens));
         pace.tokens.entry(key).or_default().add(answer, 1.0);
-        pace.tokens_of_kinds.entry(kinds).or_default().add(answer, 1.0);
+        pace.tokens_of_kinds
+            .entry(kinds)
+            .or_default()
+            .add(answer, 1.0);
         pace.tokens_of_all.add(answer, 1.0);
         pace.fronts
             .push_back((size.features(), took.front_secs.max(0.0)));
@@ -321,12 +324,18 @@ mod tests {
         let (mut sized, mut plain) = (Vec::new(), Vec::new());
         for number in 0..600 {
             // Until there is room for one more, the device works on.
-            while queue.len() >= 12 + (dice.roll() * 16.0) as usize || (running.is_none() && !queue.is_empty()) {
+            while queue.len() >= 12 + (dice.roll() * 16.0) as usize
+                || (running.is_none() && !queue.is_empty())
+            {
                 now = f64::max(now, free_at);
                 if let Some((_, size, took)) = running.take() {
                     estimator.learn(&size, took);
                     let secs = took.front_secs + took.answer_secs;
-                    mean = if ended == 0 { secs } else { 0.7 * mean + 0.3 * secs };
+                    mean = if ended == 0 {
+                        secs
+                    } else {
+                        0.7 * mean + 0.3 * secs
+                    };
                     ended += 1;
                 }
                 if let Some((number, size, took, by_size, by_mean, came)) = queue.pop_front() {
@@ -368,7 +377,10 @@ mod tests {
             let (sized, plain) = (share_within_a_fifth(&sized), share_within_a_fifth(&plain));
             println!("seed {seed}: by size {sized:.3}, by the mean {plain:.3}");
             assert!(sized >= 0.8, "seed {seed}: {sized:.3}");
-            assert!(plain < 0.7, "seed {seed}: the plain mean would do ({plain:.3})");
+            assert!(
+                plain < 0.7,
+                "seed {seed}: the plain mean would do ({plain:.3})"
+            );
         }
     }
 
@@ -382,7 +394,10 @@ mod tests {
         let left = |secs, tokens| expected.left_secs(Progress { secs, tokens }, 60);
         assert!((left(0.0, 0) - 7.0).abs() < 1e-9);
         assert!((left(1.5, 0) - 5.5).abs() < 1e-9);
-        assert!((left(9.0, 0) - 5.0).abs() < 1e-9, "late, and the answer is still to come");
+        assert!(
+            (left(9.0, 0) - 5.0).abs() < 1e-9,
+            "late, and the answer is still to come"
+        );
         assert!((left(4.0, 20) - 3.0).abs() < 1e-9);
         assert!((left(8.0, 58) - 0.2).abs() < 1e-9, "two are left to write");
         assert_eq!(left(9.0, 60), 0.0);

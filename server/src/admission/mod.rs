@@ -6,7 +6,7 @@
 //! [`estimate`].
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::ApiError;
 use crate::jobs::Place;
@@ -78,8 +78,8 @@ struct Entry {
 
 /// A place. Dropped before [`Self::keep`], it is free again.
 #[derive(Debug)]
-pub struct Admitted<'a> {
-    admission: &'a Admission,
+pub struct Admitted {
+    admission: Arc<Admission>,
     key: u64,
 }
 
@@ -95,22 +95,27 @@ impl Admission {
     /// Takes a place, at once or not at all. `place` tells where a trace stands; `waiting`: all that wait, those included
     /// that were queued by other ways.
     pub fn admit(
-        &self,
+        self: &Arc<Self>,
         applicant: &Applicant,
         waiting: usize,
         place: impl Fn(&str) -> Option<Place>,
-    ) -> Result<Admitted<'_>, Full> {
+    ) -> Result<Admitted, Full> {
         let mut open = self.lock();
         open.entries.retain(|entry| match &entry.id {
             None => true,
             Some(id) => matches!(place(id), Some(Place::Queued(_) | Place::Running)),
         });
         let coming = open.entries.iter().filter(|entry| entry.id.is_none());
-        let reserved = if applicant.invited { 0 } else { self.rules.reserved };
+        let reserved = if applicant.invited {
+            0
+        } else {
+            self.rules.reserved
+        };
         if waiting + coming.count() >= self.rules.queue.saturating_sub(reserved) {
             return Err(Full::Queue);
         }
-        let having = |same: &dyn Fn(&Entry) -> bool| open.entries.iter().filter(|entry| same(entry)).count();
+        let having =
+            |same: &dyn Fn(&Entry) -> bool| open.entries.iter().filter(|entry| same(entry)).count();
         if applicant.client != Client::Unknown
             && having(&|entry| entry.client == applicant.client) >= self.rules.of_client
         {
@@ -133,7 +138,7 @@ impl Admission {
             address: address.filter(|_| !exempt),
         });
         Ok(Admitted {
-            admission: self,
+            admission: self.clone(),
             key,
         })
     }
@@ -144,7 +149,7 @@ impl Admission {
     }
 }
 
-impl Admitted<'_> {
+impl Admitted {
     /// The job is in the queue under this id; the place is its own until it ends.
     pub fn keep(self, id: &str) {
         let mut open = self.admission.lock();
@@ -154,7 +159,7 @@ impl Admitted<'_> {
     }
 }
 
-impl Drop for Admitted<'_> {
+impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.admission.lock();
         open.entries
@@ -167,11 +172,15 @@ impl Drop for Admitted<'_> {
 fn telling(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
-            let local = v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified();
+            let local =
+                v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified();
             (!local).then_some(IpAddr::V4(v4))
         }
         IpAddr::V6(v6) => {
-            let local = v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified();
+            let local = v6.is_loopback()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || v6.is_unspecified();
             let network = u128::from(v6) >> 64 << 64;
             (!local).then_some(IpAddr::V6(Ipv6Addr::from(network)))
         }
@@ -235,14 +244,17 @@ mod tests {
 
     #[test]
     fn a_client_has_its_places_and_gets_them_back() {
-        let admission = Admission::new(rules());
+        let admission = Arc::new(Admission::new(rules()));
         let ann = from(cookie("ann"), "127.0.0.1");
         let waits = |_: &str| Some(Place::Queued(0));
         admission.admit(&ann, 0, waits).expect("a place").keep("a");
         let second = admission.admit(&ann, 1, waits).expect("a place");
         assert_eq!(admission.admit(&ann, 1, waits).err(), Some(Full::Client));
         let ben = from(cookie("ben"), "127.0.0.1");
-        assert!(admission.admit(&ben, 1, waits).is_ok(), "not by address alone");
+        assert!(
+            admission.admit(&ben, 1, waits).is_ok(),
+            "not by address alone"
+        );
         // An upload that was broken off.
         drop(second);
         let third = admission.admit(&ann, 1, waits).expect("a place again");
@@ -255,15 +267,25 @@ mod tests {
 
     #[test]
     fn new_cookies_from_one_address_do_not_help_but_invited_rooms_pass() {
-        let admission = Admission::new(rules());
+        let admission = Arc::new(Admission::new(rules()));
         let running = |_: &str| Some(Place::Running);
         for k in 0..3 {
             let fresh = from(cookie(&k.to_string()), "203.0.113.7");
-            admission.admit(&fresh, 0, running).expect("a place").keep("x");
+            admission
+                .admit(&fresh, 0, running)
+                .expect("a place")
+                .keep("x");
         }
         let fourth = from(cookie("4"), "203.0.113.7");
-        assert_eq!(admission.admit(&fourth, 0, running).err(), Some(Full::Address));
-        assert!(admission.admit(&from(cookie("4"), "203.0.113.8"), 0, running).is_ok());
+        assert_eq!(
+            admission.admit(&fourth, 0, running).err(),
+            Some(Full::Address)
+        );
+        assert!(
+            admission
+                .admit(&from(cookie("4"), "203.0.113.8"), 0, running)
+                .is_ok()
+        );
         let invited = Applicant {
             invited: true,
             ..fourth
@@ -276,7 +298,7 @@ mod tests {
 
     #[test]
     fn some_places_are_the_workshops() {
-        let admission = Admission::new(rules());
+        let admission = Arc::new(Admission::new(rules()));
         let waits = |_: &str| Some(Place::Queued(0));
         let anyone = from(Client::Unknown, "127.0.0.1");
         let invited = Applicant {
@@ -286,7 +308,10 @@ mod tests {
         assert!(admission.admit(&anyone, 3, waits).is_ok());
         assert_eq!(admission.admit(&anyone, 4, waits).err(), Some(Full::Queue));
         let upload = admission.admit(&invited, 4, waits).expect("reserved");
-        assert!(admission.admit(&invited, 5, waits).is_err(), "an upload under way has its place");
+        assert!(
+            admission.admit(&invited, 5, waits).is_err(),
+            "an upload under way has its place"
+        );
         drop(upload);
         assert!(admission.admit(&invited, 5, waits).is_ok());
         assert_eq!(admission.admit(&invited, 6, waits).err(), Some(Full::Queue));

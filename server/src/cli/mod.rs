@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Limits, ServeConfig};
+use crate::config::ServeConfig;
 use crate::serve;
 
 mod admin;
@@ -59,7 +59,8 @@ pub fn run(cli: Cli) -> Result<()> {
                 .enable_all()
                 .build()?;
             let result = runtime.block_on(async {
-                let running = serve::start(config, Limits::default()).await?;
+                let limits = config.admission.limits();
+                let running = serve::start(config, limits).await?;
                 // On stdout, for people and scripts alike; everything else is log.
                 println!("Listening on http://{}", running.address);
                 running.run_until(interrupted()).await

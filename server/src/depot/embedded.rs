@@ -8,6 +8,7 @@ use attribution::event::TraceEvent;
 use tokio::sync::watch;
 
 use super::{Depot, Load, Stopped, Work};
+use crate::admission::{JobSize, Took};
 use crate::blobs::Blobs;
 use crate::checks::Check;
 use crate::error::ServerError;
@@ -63,6 +64,7 @@ impl Depot for Embedded {
             id: new.id.clone(),
             attempts: 0,
             background: true,
+            size: JobSize::of(&new.request, &new.options, &self.store.blobs),
         });
         Ok(())
     }
@@ -145,6 +147,10 @@ impl Depot for Embedded {
         Ok(swept)
     }
 
+    fn used_bytes(&self) -> Result<u64, ServerError> {
+        self.store.used_bytes()
+    }
+
     fn report(&self, id: &str, reason: &str) -> Result<bool, ServerError> {
         self.store.report(id, reason)
     }
@@ -188,8 +194,13 @@ impl Depot for Embedded {
         Load {
             queued,
             wait_secs,
+            free_in_secs: self.jobs.retry_after_secs(),
             workers: None,
         }
+    }
+
+    fn wait_secs(&self, id: &str) -> Option<f64> {
+        self.jobs.wait_secs(id)
     }
 
     fn ready(&self) -> bool {
@@ -227,7 +238,15 @@ impl Work for Embedded {
         self.store.put_back(&live.id)
     }
 
-    fn ended(&self, live: Arc<Live>, secs: f64) {
-        self.jobs.ended(live, secs);
+    fn ended(&self, live: Arc<Live>, _secs: f64) {
+        self.jobs.ended(live);
+    }
+
+    fn learn(&self, size: &JobSize, took: Took) {
+        self.jobs.learn(size, took);
+    }
+
+    fn answered(&self, secs: f64) {
+        self.jobs.answered(secs);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use app::data::ModelView;
 
+use crate::admission::{JobSize, Took};
 use crate::blobs::Blobs;
 use crate::checks::Check;
 use crate::error::ServerError;
@@ -42,6 +43,8 @@ pub struct Load {
     pub queued: u32,
     /// Seconds that a new one would wait.
     pub wait_secs: f64,
+    /// Seconds until a place in the queue is free.
+    pub free_in_secs: u64,
     /// Workers at hand, where they are processes of their own.
     pub workers: Option<u32>,
 }
@@ -81,6 +84,8 @@ pub trait Depot: Send + Sync + 'static {
 
     /// Takes away what the policy does not keep; what is gone by whichever way is not shown any more.
     fn sweep(&self, policy: &Policy) -> Result<Swept, ServerError>;
+    /// Bytes that traces and files take.
+    fn used_bytes(&self) -> Result<u64, ServerError>;
     /// Keeps a report of abuse for the operator; false when too many came within the hour.
     fn report(&self, id: &str, reason: &str) -> Result<bool, ServerError>;
     /// Every open report, the oldest first.
@@ -105,6 +110,10 @@ pub trait Depot: Send + Sync + 'static {
     fn models(&self) -> Vec<ModelView>;
     /// How busy the house is. Answers at once.
     fn load_now(&self) -> Load;
+    /// Seconds until a waiting trace begins, where that can be told. Answers at once.
+    fn wait_secs(&self, _id: &str) -> Option<f64> {
+        None
+    }
     /// Whether traces will be made now. Answers at once.
     fn ready(&self) -> bool;
     /// Ends every viewer's stream and every wait; nothing accepted is lost. Answers at once.
@@ -127,4 +136,8 @@ pub trait Work: Depot {
     fn put_back(&self, live: &Live) -> Result<(), ServerError>;
     /// The job is over, its last event pushed; it took so long.
     fn ended(&self, live: Arc<Live>, secs: f64);
+    /// What a trace of this size took that ended by itself: estimates of waits go by it.
+    fn learn(&self, _size: &JobSize, _took: Took) {}
+    /// A question about a trace was answered in so many seconds.
+    fn answered(&self, _secs: f64) {}
 }

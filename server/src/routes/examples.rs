@@ -1,7 +1,8 @@
 //! `POST /api/examples/{task}?seed=N`: "surprise me", a sample of the synthetic world as a new trace.
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use world::Task;
@@ -21,9 +22,9 @@ pub async fn create(
     State(state): State<AppState>,
     Path(task): Path<String>,
     Query(wanted): Query<Wanted>,
-    headers: HeaderMap,
+    parts: Parts,
 ) -> Result<Response, ApiError> {
-    traces::check_room(&state).await?;
+    let place = state.admit(&parts, 0).await?;
     let task: Task = task.parse().map_err(|_| {
         let known: Vec<_> = Task::ALL.into_iter().map(Task::name).collect();
         let message = format!(
@@ -58,10 +59,17 @@ pub async fn create(
     };
     let depot = state.depot.clone();
     let request = blocking(move || Ok(gallery::request(depot.files(), task, seed, model)?)).await?;
-    let answer =
-        traces::submit(&state, request, Options::default(), task.name().to_owned()).await?;
+    let answer = traces::submit(
+        &state,
+        request,
+        Options::default(),
+        task.name().to_owned(),
+        place,
+    )
+    .await?;
     // A form without JavaScript follows the redirect; a program reads the JSON.
-    let html = headers
+    let html = parts
+        .headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|a| a.contains("text/html"));

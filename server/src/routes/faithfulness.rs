@@ -4,6 +4,7 @@ use attribution::record::Record;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::faithfulness::{MAX_DRAWS, Question};
@@ -40,6 +41,7 @@ fn usual_draws() -> usize {
 pub async fn ask(
     State(state): State<AppState>,
     Path(id): Path<String>,
+    parts: Parts,
     asked: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(asked) = asked.map_err(|rejection| match rejection.status() {
@@ -60,7 +62,8 @@ pub async fn ask(
         );
         return Err(ApiError::bad_request(message));
     }
-    traces::check_room(&state).await?;
+    // Held until the answer is there.
+    let _place = state.admit(&parts, 0).await?;
     let question = Question {
         chunk: asked.chunk,
         units: asked.units,

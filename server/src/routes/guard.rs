@@ -165,6 +165,7 @@ mod tests {
         let some = TokenSets {
             api: Tokens::parse("ann 0123456789abcdef0123").expect("tokens"),
             operators: Tokens::parse("op zzzzzzzzzzzzzzzzzzzzzz").expect("tokens"),
+            ..TokenSets::default()
         };
         let (foreign, stranger) = (Err(StatusCode::FORBIDDEN), Err(StatusCode::UNAUTHORIZED));
         for tokens in [&none, &some] {

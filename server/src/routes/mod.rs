@@ -15,13 +15,16 @@ use leptos::config::LeptosOptions;
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 
+use crate::admission::Admission;
 use crate::assets::Assets;
 use crate::config::Limits;
 use crate::depot::Depot;
 use crate::error::ApiError;
+use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::tokens::TokenSets;
 
+mod entry;
 mod examples;
 mod faithfulness;
 mod figure;
@@ -64,6 +67,12 @@ pub struct Shared {
     pub public_origin: Option<(HeaderValue, HeaderValue)>,
     /// Of programs and operators.
     pub tokens: TokenSets,
+    /// Who gets a place.
+    pub admission: Arc<Admission>,
+    /// Whether a proxy of the house's own tells where requests come from.
+    pub forwarded_for: bool,
+    /// What makes room on the disk.
+    pub keeper: Arc<Keeper>,
     /// What is kept, for /privacy.
     pub policy: PolicyView,
 }
@@ -102,6 +111,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/traces/{id}/report", post(privacy::report))
         .route("/api/admin/reports", get(privacy::reports))
         .route("/api/admin/takedown/{id}", post(privacy::take_down))
+        .route("/join/{token}", get(entry::join))
         .route("/robots.txt", get(privacy::robots))
         .route("/s/{short}", get(share::follow))
         .route("/s/{short}/qr.svg", get(share::short_code))

@@ -8,14 +8,15 @@ use attribution::record::{Record, SourceItem};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{
     LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context,
 };
 
-use super::AppState;
 use super::models::limits_view;
+use super::{AppState, entry};
 use crate::error::ServerError;
 use crate::jobs::Place;
 use crate::store::{self, State as Stored};
@@ -28,6 +29,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .leptos_routes_with_context(state, routes, context, move || app::shell(options.clone()))
         .fallback(file_or_not_found)
+        .layer(middleware::from_fn(entry::give_cookie))
 }
 
 /// A file of the page, else the page that says there is none.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{AppState, blocking, upload};
+use crate::admission::Admitted;
 use crate::depot::Stopped;
 use crate::error::ApiError;
 use crate::jobs::{Place, Refused};
@@ -23,14 +24,22 @@ pub struct Accepted {
     url: String,
     /// Who holds this link may delete the trace.
     delete: String,
+    /// Seconds until it begins, as far as can be told.
+    expected_wait_secs: Option<f64>,
 }
 
 /// 202 with where to look.
-pub fn accepted(id: String, delete_key: &str) -> Response {
+pub fn accepted(id: String, delete_key: &str, expected_wait_secs: Option<f64>) -> Response {
     let url = format!("/t/{id}");
     let delete = format!("/t/{id}/delete?key={delete_key}");
     let location = HeaderValue::try_from(&url);
-    let mut response = (StatusCode::ACCEPTED, Json(Accepted { id, url, delete })).into_response();
+    let accepted = Accepted {
+        id,
+        url,
+        delete,
+        expected_wait_secs,
+    };
+    let mut response = (StatusCode::ACCEPTED, Json(accepted)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -39,10 +48,12 @@ pub fn accepted(id: String, delete_key: &str) -> Response {
 
 pub async fn create(State(state): State<AppState>, request: Request) -> Result<Response, ApiError> {
     // Before a byte of the upload is read.
-    check_room(&state).await?;
+    let (parts, body) = request.into_parts();
+    let place = state.admit(&parts, upload::declared_bytes(&parts)).await?;
+    let request = Request::from_parts(parts, body);
     let (mut request, options) = upload::read(&state, request).await?;
     request.model = choose_model(&state, &options)?;
-    submit(&state, request, options, String::new()).await
+    submit(&state, request, options, String::new(), place).await
 }
 
 /// Queues a request whose media are stored.
@@ -51,6 +62,7 @@ pub async fn submit(
     request: RequestView,
     options: Options,
     task: String,
+    place: Admitted,
 ) -> Result<Response, ApiError> {
     let (id, delete_key) = (id::fresh()?, id::fresh()?);
     let new = NewTrace {
@@ -62,15 +74,14 @@ pub async fn submit(
         delete_key: Some(delete_key.clone()),
     };
     let depot = state.depot.clone();
-    blocking(move || depot.submit(&new).map_err(refusal)).await?;
+    let wait_secs = blocking(move || {
+        depot.submit(&new).map_err(refusal)?;
+        Ok(depot.wait_secs(&new.id))
+    })
+    .await?;
+    place.keep(&id);
     tracing::info!(%id, "trace accepted");
-    Ok(accepted(id, &delete_key))
-}
-
-/// Fails while every place is taken.
-pub async fn check_room(state: &AppState) -> Result<(), ApiError> {
-    let depot = state.depot.clone();
-    blocking(move || depot.check_room().map_err(refusal)).await
+    Ok(accepted(id, &delete_key, wait_secs))
 }
 
 /// The error of a refused job.
@@ -162,7 +173,8 @@ pub async fn read(
             };
             let events = format!("/api/traces/{id}/events");
             let body = Json(
-                json!({"code": code, "message": message, "position": position, "events": events}),
+                json!({"code": code, "message": message, "position": position, "events": events,
+                       "expected_wait_secs": state.depot.wait_secs(&id)}),
             );
             let headers = [
                 (header::CACHE_CONTROL, "no-store"),

@@ -8,7 +8,8 @@ use app::data::{ItemView, RequestView, TurnView};
 use axum::body::to_bytes;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use media::Family;
 use serde_json::Value;
 use tokio::fs::File;
@@ -24,7 +25,7 @@ const MAX_NAME_CHARS: usize = 200;
 
 /// Reads the body: the question with its files stored (its model is not chosen yet), and the options.
 pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Options), ApiError> {
-    let declared = content_length(&request);
+    let declared = content_length(request.headers());
     if declared.is_some_and(|bytes| bytes > state.limits.max_request_bytes) {
         return Err(request_too_large(state));
     }
@@ -127,9 +128,13 @@ fn question(sample: Sample, items: Vec<ItemView>) -> (RequestView, Options) {
     (request, sample.options)
 }
 
-fn content_length(request: &Request) -> Option<u64> {
-    request
-        .headers()
+/// How large an upload says that it is; 0 where it does not say.
+pub fn declared_bytes(parts: &Parts) -> u64 {
+    content_length(&parts.headers).unwrap_or(0)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
         .get(header::CONTENT_LENGTH)?
         .to_str()
         .ok()?

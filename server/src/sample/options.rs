@@ -121,6 +121,11 @@ impl Options {
         Ok(())
     }
 
+    /// Upper bound of the answer's tokens, before the server's own bound.
+    pub fn new_tokens(&self) -> u32 {
+        self.max_new_tokens.unwrap_or(DEFAULT_NEW_TOKENS)
+    }
+
     /// The engine's words; `max_new_tokens` bounds what may be asked for, `no_repeat_ngram` is the model's own.
     pub fn resolve(
         &self,
@@ -131,10 +136,7 @@ impl Options {
         let method = Method::default();
         TraceOptions {
             decoding: Decoding {
-                max_new_tokens: self
-                    .max_new_tokens
-                    .unwrap_or(DEFAULT_NEW_TOKENS)
-                    .clamp(1, max_new_tokens),
+                max_new_tokens: self.new_tokens().clamp(1, max_new_tokens),
                 temperature: self.temperature.unwrap_or(0.0),
                 top_p: self.top_p.unwrap_or(1.0),
                 seed: self.seed.unwrap_or(0),

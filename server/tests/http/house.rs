@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::multipart::Form;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use server::config::{AccessConfig, Limits, PolicyConfig, ServeConfig};
+use server::config::{AccessConfig, AdmissionConfig, Limits, PolicyConfig, ServeConfig};
 use server::keeper::Keeper;
 use server::models::{TINY, TINY_MODEL};
 use server::serve;
@@ -71,6 +71,7 @@ pub fn config(data: PathBuf) -> ServeConfig {
         metrics: None,
         access: AccessConfig::default(),
         policy: PolicyConfig::default(),
+        admission: AdmissionConfig::default(),
         no_examples: true,
     }
 }
