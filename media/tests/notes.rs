@@ -116,11 +116,10 @@ fn sounds_and_films_keep_their_samples_and_lose_their_notes() {
     let wav = data("tone.wav");
     let len = ((MARK.len() + 4 + MARK.len() % 2) as u32).to_le_bytes();
     let padded = [b"INFO", MARK, &vec![0; MARK.len() % 2]].concat();
-    same_sound(
-        "tone.wav",
-        insert(&wav, 12, &chunk(b"LIST", len, &padded)),
-        &wav,
-    );
+    let mut noted = insert(&wav, 12, &chunk(b"LIST", len, &padded));
+    let size = (noted.len() as u32 - 8).to_le_bytes();
+    noted[4..8].copy_from_slice(&size);
+    same_sound("tone.wav", noted, &wav);
 
     let flac = data("tone.flac");
     let after_info = 4 + 4 + 34;

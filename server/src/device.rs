@@ -1,18 +1,62 @@
 //! The thread that owns the device: loads the default model, has the examples made, then works until the house goes down.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
+use attribution::event::TraceEvent;
+use engine::TraceRequest;
 use tokio::sync::{oneshot, watch};
 
+use crate::admission::{JobSize, Took};
 use crate::config::Limits;
 use crate::depot::Work;
 use crate::ears::Ears;
 use crate::error::ServerError;
 use crate::gallery;
 use crate::metrics::Metrics;
-use crate::models::{ModelPool, ModelSpec};
+use crate::models::{LoadedModel, ModelPool, ModelSpec};
+use crate::sample::Options;
 use crate::worker::Worker;
+
+/// What a model is asked before anybody else asks it.
+const WARM_UP: &str = "Describe what there is.\n";
+
+const WARM_UP_TOKENS: u32 = 8;
+
+/// A first answer of a few tokens: finds out whether the model works at all, fills caches, and tells its pace.
+pub fn warm_up(loaded: &LoadedModel, limits: &Limits) -> Result<Took, ServerError> {
+    let options = Options {
+        max_new_tokens: Some(WARM_UP_TOKENS),
+        ..Options::default()
+    };
+    let request = TraceRequest {
+        system: None,
+        history: Vec::new(),
+        prompt: WARM_UP.to_owned(),
+        items: Vec::new(),
+        transcripts: BTreeMap::new(),
+        options: options.resolve(&limits.media, limits.max_new_tokens, loaded.no_repeat_ngram),
+    };
+    let begun = Instant::now();
+    let mut first = None;
+    let mut observe = |event: TraceEvent| {
+        if matches!(event, TraceEvent::Token { .. }) {
+            first.get_or_insert_with(Instant::now);
+        }
+        ControlFlow::Continue(())
+    };
+    let outcome = engine::pipeline::trace(&loaded.model, &request, &mut observe)?;
+    let ended = Instant::now();
+    let first = first.unwrap_or(ended);
+    Ok(Took {
+        front_secs: (first - begun).as_secs_f64(),
+        answer_secs: (ended - first).as_secs_f64(),
+        tokens: outcome.record.tokens.len() as u32,
+    })
+}
 
 /// What the device thread needs.
 pub struct Device {
@@ -30,7 +74,7 @@ pub struct Device {
     pub slots: Vec<gallery::Slot>,
     /// What the operator watches.
     pub metrics: Arc<Metrics>,
-    /// Told once the default model is loaded.
+    /// Told once the default model is loaded and warm.
     pub ready: watch::Sender<bool>,
 }
 
@@ -52,6 +96,15 @@ impl Device {
         if let Some(default) = self.default.take() {
             let loaded = self.models.get(&default.name, None)?;
             tracing::info!(model = %default.name, dtype = %loaded.model.precision, "model loaded");
+            let took = warm_up(loaded, &self.limits)?;
+            let size = JobSize {
+                model: default.name.clone(),
+                text_bytes: WARM_UP.len() as u64,
+                max_new_tokens: WARM_UP_TOKENS,
+                ..JobSize::default()
+            };
+            self.depot.learn(&size, took);
+            tracing::info!(model = %default.name, secs = took.front_secs + took.answer_secs, "model warmed up");
             let origin = gallery::Origin {
                 model: default.name,
                 model_hash: loaded.model.hash.clone(),

@@ -25,6 +25,7 @@ pub struct Live {
     stop: AtomicBool,
     /// What its request tells of its cost.
     pub size: JobSize,
+    accepted: Instant,
     begun: OnceLock<Instant>,
     tokens: AtomicU32,
 }
@@ -59,6 +60,7 @@ impl Live {
             grown: watch::Sender::new(()),
             stop: AtomicBool::new(false),
             size,
+            accepted: Instant::now(),
             begun: OnceLock::new(),
             tokens: AtomicU32::new(0),
         }
@@ -67,6 +69,12 @@ impl Live {
     /// The device is at it from now on.
     pub fn begin(&self) {
         self.begun.get_or_init(Instant::now);
+    }
+
+    /// Seconds that it waited, once it has begun.
+    pub fn waited_secs(&self) -> f64 {
+        let begun = self.begun.get().copied().unwrap_or_else(Instant::now);
+        begun.duration_since(self.accepted).as_secs_f64()
     }
 
     /// How far it has come.

@@ -29,6 +29,11 @@ struct Code {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Use {
+    model: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Status {
     status: u16,
 }
@@ -53,6 +58,11 @@ pub struct Metrics {
     ended: Family<End, Counter>,
     failures: Family<Code, Counter>,
     rejected: Family<Code, Counter>,
+    errors: Family<Code, Counter>,
+    waited_secs: Histogram,
+    model_uses: Family<Use, Counter>,
+    resident_bytes: Gauge,
+    data_bytes: Gauge,
     responses: Family<Status, Counter>,
     first_token_secs: Histogram,
     token_secs: Histogram,
@@ -76,6 +86,11 @@ impl Default for Metrics {
             ended: Family::default(),
             failures: Family::default(),
             rejected: Family::default(),
+            errors: Family::default(),
+            waited_secs: slow(),
+            model_uses: Family::default(),
+            resident_bytes: Gauge::default(),
+            data_bytes: Gauge::default(),
             responses: Family::default(),
             first_token_secs: slow(),
             token_secs,
@@ -97,13 +112,37 @@ impl Default for Metrics {
         );
         registry.register(
             "traces",
-            "Traces that ended: finished, stopped, failed, interrupted by a restart",
+            "Traces that ended: finished, stopped (running), withdrawn (waiting), failed, interrupted by a restart",
             metrics.ended.clone(),
         );
         registry.register(
             "failures",
             "Failed traces by code",
             metrics.failures.clone(),
+        );
+        registry.register("errors", "Error answers by code", metrics.errors.clone());
+        registry.register_with_unit(
+            "waited",
+            "How long traces were in the queue before they began",
+            Unit::Seconds,
+            metrics.waited_secs.clone(),
+        );
+        registry.register(
+            "model_uses",
+            "Traces whose model was in memory already, and such that had it loaded first",
+            metrics.model_uses.clone(),
+        );
+        registry.register_with_unit(
+            "process_resident",
+            "Memory of this process",
+            Unit::Bytes,
+            metrics.resident_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "data",
+            "Disk that traces and files take",
+            Unit::Bytes,
+            metrics.data_bytes.clone(),
         );
         registry.register(
             "rejected",
@@ -139,9 +178,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// An answer went out.
-    pub fn responded(&self, status: u16) {
+    /// An answer went out; `code` where it was an error.
+    pub fn responded(&self, status: u16, code: Option<&'static str>) {
         self.responses.get_or_create(&Status { status }).inc();
+        if let Some(code) = code {
+            self.errors.get_or_create(&Code { code }).inc();
+        }
+    }
+
+    /// A trace begins after so many seconds in the queue; its model was in memory, or had to be loaded.
+    pub fn begun(&self, waited_secs: f64, in_memory: bool) {
+        self.waited_secs.observe(waited_secs);
+        let model = if in_memory { "in_memory" } else { "loaded" };
+        self.model_uses.get_or_create(&Use { model }).inc();
     }
 
     /// A request got no place.
@@ -176,6 +225,16 @@ impl Metrics {
     /// Everything, as Prometheus reads it.
     pub fn render(&self, depot: &dyn Depot) -> String {
         let load = depot.load_now();
+        if let Some(bytes) = resident_bytes() {
+            self.resident_bytes.set(bytes);
+        }
+        match depot.used_bytes() {
+            Ok(bytes) => drop(
+                self.data_bytes
+                    .set(i64::try_from(bytes).unwrap_or(i64::MAX)),
+            ),
+            Err(error) => tracing::error!(%error, "what is in use could not be counted"),
+        }
         self.queued.set(i64::from(load.queued));
         self.wait_secs.set(load.wait_secs);
         for model in depot.models() {
@@ -193,6 +252,16 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Memory that this process holds; `None` where the machine does not say.
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Watches the events of one trace.

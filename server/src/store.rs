@@ -215,6 +215,14 @@ impl Store {
         Ok(())
     }
 
+    /// What SQLite finds wrong with the database; `None` when it is whole.
+    pub fn check(&self) -> Result<Option<String>, ServerError> {
+        let said: String = self
+            .lock()
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok((said != "ok").then_some(said))
+    }
+
     /// After a start: gives up traces that were asked to stop or interrupted too often, and returns the rest in order of
     /// acceptance.
     pub fn recover(&self) -> Result<Vec<Pending>, ServerError> {

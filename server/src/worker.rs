@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use app::data::ItemView;
+use app::data::{ItemView, ModelState};
 use attribution::event::TraceEvent;
 use attribution::record::{Finish, Stage};
 use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
@@ -82,6 +82,8 @@ impl Worker {
         }
         let mut clock = StageClock::start();
         let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
+        let in_memory = matches!(self.models.states().of(&name), ModelState::Loaded { .. });
+        self.metrics.begun(live.waited_secs(), in_memory);
         // A model that has to be loaded first is not the job's own cost.
         self.models.get(&name, dtype)?;
         let begun = Instant::now();

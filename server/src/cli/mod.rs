@@ -1,7 +1,7 @@
-//! The command line: `serve`, `trace`, `eval`, `world`, `admin`, `bench`, `backup`.
+//! The command line: `serve`, `trace`, `eval`, `world`, `doctor`, `admin`, `bench`, `backup`.
 
 use anyhow::Result;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::ServeConfig;
 use crate::serve;
@@ -9,6 +9,7 @@ use crate::serve;
 mod admin;
 mod backup;
 pub mod bench;
+mod doctor;
 pub mod eval;
 mod package;
 mod scores;
@@ -20,8 +21,27 @@ pub mod world;
 #[derive(Debug, Parser)]
 #[command(name = "omnitrace", version, about)]
 pub struct Cli {
+    /// Form of the log on stderr. `json`: one object a line, for machines.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "OMNITRACE_LOG_FORMAT"
+    )]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 impl Cli {
@@ -30,6 +50,16 @@ impl Cli {
     pub fn read() -> Result<Self> {
         let matches = settings::matches(Self::command(), std::env::args_os().collect())?;
         Ok(Self::from_arg_matches(&matches)?)
+    }
+
+    /// Form of the log.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// Whether strangers' input is worked on.
+    pub fn serves(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
     }
 }
 
@@ -43,6 +73,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write one sample of the synthetic world: files, question and truth.
     World(world::WorldArgs),
+    /// Look a machine, and a server that runs, over: what is wrong, and what to do.
+    Doctor(doctor::DoctorArgs),
     /// Read reports of abuse, take traces down.
     Admin(admin::AdminArgs),
     /// Measure speed and memory of this machine with this program.
@@ -72,6 +104,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::World(args) => world::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Admin(args) => admin::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Backup(args) => backup::run(&args),

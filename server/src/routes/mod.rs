@@ -19,7 +19,7 @@ use crate::admission::Admission;
 use crate::assets::Assets;
 use crate::config::Limits;
 use crate::depot::Depot;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::tokens::TokenSets;
@@ -154,16 +154,22 @@ pub fn router(state: AppState) -> Router {
 /// `GET /metrics` alone, for a listener of its own.
 pub fn metrics_router(state: AppState) -> Router {
     let read = |State(state): State<AppState>| async move {
-        let text = state.metrics.render(&*state.depot);
+        let (metrics, depot) = (state.metrics.clone(), state.depot.clone());
+        let text = blocking(move || Ok(metrics.render(&*depot))).await;
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return error.into_response(),
+        };
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        ([(header::CONTENT_TYPE, kind)], text)
+        ([(header::CONTENT_TYPE, kind)], text).into_response()
     };
     Router::new().route("/metrics", get(read)).with_state(state)
 }
 
 async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    state.metrics.responded(response.status().as_u16());
+    let code = response.extensions().get::<ErrorCode>();
+    (state.metrics).responded(response.status().as_u16(), code.map(|code| code.0));
     response
 }
 

@@ -213,7 +213,10 @@ pub async fn stop(
 ) -> Result<Response, ApiError> {
     let depot = state.depot.clone();
     let status = match blocking(move || Ok(depot.stop(&id)?)).await? {
-        Stopped::Withdrawn => "stopped",
+        Stopped::Withdrawn => {
+            state.metrics.ended("withdrawn");
+            "stopped"
+        }
         Stopped::Stopping => "stopping",
         Stopped::Ended => "ended",
         Stopped::Busy => {

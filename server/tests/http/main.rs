@@ -12,6 +12,7 @@ mod faithfulness;
 mod guard;
 mod house;
 mod live;
+mod logs;
 mod media;
 mod metrics;
 mod minicpm;

@@ -1,16 +1,18 @@
 //! What the operator watches tells what happened, on its own address only, and nothing about anybody.
 
+use futures_util::StreamExt;
 use reqwest::StatusCode;
 use serde_json::json;
 use server::config::Limits;
 use tempfile::tempdir;
 
-use crate::house::{House, config, long, short};
+use crate::house::{House, config, kind, long, short};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_count_what_happened_and_name_nobody() {
     let data = tempdir().unwrap();
     let mut config = config(data.path().to_owned());
+    config.queue = 1;
     config.metrics = Some(([127, 0, 0, 1], 0).into());
     let house = House::with(config, Limits::default()).await;
     let mut request = short();
@@ -18,6 +20,12 @@ async fn metrics_count_what_happened_and_name_nobody() {
     let finished = house.accept(&request).await;
     house.record(&finished).await;
     let stopped = house.accept(&long()).await;
+    let mut events = house.events(&stopped, None).await;
+    while kind(&events.next().await.expect("an event")) != "token" {}
+    let withdrawn = house.accept(&short()).await;
+    let refused = house.send(&short()).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    house.post(&format!("/api/traces/{withdrawn}/stop")).await;
     house.post(&format!("/api/traces/{stopped}/stop")).await;
     house.all_events(&stopped).await;
     assert_eq!(
@@ -35,6 +43,20 @@ async fn metrics_count_what_happened_and_name_nobody() {
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
     assert_eq!(value(r#"omnitrace_traces_total{end="finished"}"#), 1.0);
+    assert_eq!(value(r#"omnitrace_traces_total{end="withdrawn"}"#), 1.0);
+    assert_eq!(value(r#"omnitrace_rejected_total{code="queue_full"}"#), 1.0);
+    assert_eq!(value(r#"omnitrace_errors_total{code="queue_full"}"#), 1.0);
+    assert_eq!(
+        value(r#"omnitrace_errors_total{code="unknown_trace"}"#),
+        1.0
+    );
+    assert!(value("omnitrace_waited_seconds_count") >= 2.0);
+    assert!(value(r#"omnitrace_model_uses_total{model="in_memory"}"#) >= 1.0);
+    assert_eq!(value(r#"omnitrace_model_uses_total{model="loaded"}"#), 1.0);
+    assert!(value("omnitrace_data_bytes ") > 1e4);
+    if cfg!(target_os = "linux") {
+        assert!(value("omnitrace_process_resident_bytes ") > 1e7);
+    }
     assert_eq!(value("omnitrace_queued_traces "), 0.0);
     assert!(value("omnitrace_first_token_seconds_count") >= 1.0);
     assert!(value("omnitrace_token_seconds_count") >= 1.0);
