@@ -24,6 +24,7 @@ pub const DATABASE: &str = "omnitrace.sqlite";
 /// A trace that brought the program down this often is not tried again.
 const MAX_ATTEMPTS: u32 = 3;
 
+mod recent;
 mod reports;
 mod retention;
 mod schema;

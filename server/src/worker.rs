@@ -80,12 +80,12 @@ impl Worker {
             );
             return Ok(End::Failed("unknown_model", message));
         }
-        let mut clock = StageClock::start();
         let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
         let in_memory = matches!(self.models.states().of(&name), ModelState::Loaded { .. });
         self.metrics.begun(live.waited_secs(), in_memory);
         // A model that has to be loaded first is not the job's own cost.
         self.models.get(&name, dtype)?;
+        let mut clock = StageClock::start();
         let begun = Instant::now();
         let mut first_token = None;
         let mut too_long = false;

@@ -17,6 +17,9 @@ use crate::live::Live;
 use crate::models::{ModelSpec, ModelStates};
 use crate::store::{NewTrace, Pending, Policy, Report, Store, Stored, Swept};
 
+/// Traces of the last life by which the first waits of this one are told.
+const REMEMBERED: u32 = 48;
+
 /// The data directory, the queue and the models of one process.
 pub struct Embedded {
     store: Store,
@@ -36,6 +39,9 @@ impl Embedded {
         states: Arc<ModelStates>,
         ready: watch::Receiver<bool>,
     ) -> Result<Self, ServerError> {
+        for (size, took) in store.recent(REMEMBERED)? {
+            jobs.learn(&size, took);
+        }
         for pending in store.recover()? {
             jobs.requeue(&pending);
         }
