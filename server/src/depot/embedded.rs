@@ -138,6 +138,7 @@ impl Depot for Embedded {
 
     fn delete(&self, id: &str) -> Result<(), ServerError> {
         self.store.delete(id)?;
+        self.store.let_go()?;
         self.jobs.forget(id);
         Ok(())
     }

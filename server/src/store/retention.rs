@@ -145,7 +145,7 @@ impl Store {
     }
 
     /// Deleted rows leave the write-ahead log and the file, not only the tables.
-    pub(super) fn let_go(&self) -> Result<(), ServerError> {
+    pub fn let_go(&self) -> Result<(), ServerError> {
         let database = self.lock();
         // Both answer with rows that nobody needs; a reader that holds a page back leaves it to the next sweep.
         for pragma in [
