@@ -154,8 +154,8 @@ impl From<ServerError> for ApiError {
 }
 
 /// The code of an error answer, for who counts them.
-#[derive(Debug, Clone, Copy)]
-pub struct ErrorCode(pub &'static str);
+#[derive(Debug, Clone)]
+pub struct ErrorCode(pub Cow<'static, str>);
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {

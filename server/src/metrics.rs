@@ -29,6 +29,11 @@ struct Code {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorCode {
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Use {
     model: &'static str,
 }
@@ -58,7 +63,7 @@ pub struct Metrics {
     ended: Family<End, Counter>,
     failures: Family<Code, Counter>,
     rejected: Family<Code, Counter>,
-    errors: Family<Code, Counter>,
+    errors: Family<ErrorCode, Counter>,
     waited_secs: Histogram,
     model_uses: Family<Use, Counter>,
     resident_bytes: Gauge,
@@ -179,10 +184,11 @@ impl Default for Metrics {
 
 impl Metrics {
     /// An answer went out; `code` where it was an error.
-    pub fn responded(&self, status: u16, code: Option<&'static str>) {
+    pub fn responded(&self, status: u16, code: Option<&str>) {
         self.responses.get_or_create(&Status { status }).inc();
         if let Some(code) = code {
-            self.errors.get_or_create(&Code { code }).inc();
+            let code = code.to_owned();
+            self.errors.get_or_create(&ErrorCode { code }).inc();
         }
     }
 

@@ -169,7 +169,7 @@ pub fn metrics_router(state: AppState) -> Router {
 async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let code = response.extensions().get::<ErrorCode>();
-    (state.metrics).responded(response.status().as_u16(), code.map(|code| code.0));
+    (state.metrics).responded(response.status().as_u16(), code.map(|code| &*code.0));
     response
 }
 
