@@ -270,7 +270,8 @@ mod tests {
             low + (high - low) * self.roll()
         }
 
-        /// A job of one of four kinds, and what it will take: answers vary by a third, speeds by a tenth.
+        /// A job of one of four kinds, and what it will take: answers are as much as 60 % shorter or longer than usual, and the time
+        /// before them 20 %.
         fn job(&mut self) -> (JobSize, Took) {
             let mut size = JobSize {
                 model: "m".into(),
@@ -301,9 +302,9 @@ mod tests {
                     usual = 150.0;
                 }
             }
-            let tokens = (usual * self.between(0.67, 1.33)) as u32;
+            let tokens = (usual * self.between(0.4, 1.6)) as u32;
             let took = Took {
-                front_secs: front * self.between(0.9, 1.1),
+                front_secs: front * self.between(0.8, 1.2),
                 answer_secs: f64::from(tokens) * 0.06 * self.between(0.95, 1.05),
                 tokens,
             };
@@ -311,7 +312,8 @@ mod tests {
         }
     }
 
-    /// Runs a queue on a simulated clock: jobs arrive so often that about 20 wait. Returns (expected, true) waits of all that
+    /// Runs a queue on a simulated clock: jobs arrive so often that three to eight wait (with more, the
+    /// chances of single jobs even out further). Returns (expected, true) waits of all that
     /// came after the first 60, once by the estimator and once by a plain mean of the jobs' times.
     fn simulate(seed: u64) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
         let mut dice = Dice(seed);
@@ -324,7 +326,7 @@ mod tests {
         let (mut sized, mut plain) = (Vec::new(), Vec::new());
         for number in 0..600 {
             // Until there is room for one more, the device works on.
-            while queue.len() >= 12 + (dice.roll() * 16.0) as usize
+            while queue.len() >= 3 + (dice.roll() * 5.0) as usize
                 || (running.is_none() && !queue.is_empty())
             {
                 now = f64::max(now, free_at);
@@ -378,7 +380,7 @@ mod tests {
             println!("seed {seed}: by size {sized:.3}, by the mean {plain:.3}");
             assert!(sized >= 0.8, "seed {seed}: {sized:.3}");
             assert!(
-                plain < 0.7,
+                plain < 0.5,
                 "seed {seed}: the plain mean would do ({plain:.3})"
             );
         }
