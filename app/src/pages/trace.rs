@@ -15,8 +15,14 @@ use crate::trace::{Setting, TraceView};
 #[component]
 pub fn TracePage() -> impl IntoView {
     let id = use_params_map().with_untracked(|params| params.get("id").unwrap_or_default());
-    let report = trace_of("id").map(|_| {
-        view! { <p class="report"><a href=format!("/t/{id}/report") rel="nofollow">"Report this trace"</a></p> }
+    let minutes = lent().and_then(|lent| lent.policy().unshared_minutes);
+    let kept = minutes.map(|minutes| {
+        format!("A trace that nobody shares is deleted {minutes} min after its end. ")
+    });
+    let report = trace_of("id").map(|trace| {
+        // The shipped examples stay, and are nobody's.
+        let kept = kept.filter(|_| !trace.id.contains('-'));
+        view! { <p class="report">{kept}<a href=format!("/t/{id}/report") rel="nofollow">"Report this trace"</a></p> }
     });
     view! {
         {shown("trace", Setting::Page)}

@@ -130,6 +130,7 @@ async fn nothing_is_listed_and_the_policy_is_told() {
     let page = house.get(&format!("/t/{id}")).await.text().await.unwrap();
     assert!(page.contains("<meta name=\"robots\" content=\"noindex\""));
     assert!(page.contains(&format!("/t/{id}/report")));
+    assert!(page.contains("deleted 15 min after its end"));
     let home = house.get("/").await;
     assert!(
         !home.headers().contains_key("x-robots-tag"),
