@@ -312,16 +312,28 @@ mod tests {
         }
     }
 
+    /// Expected and true waits.
+    type Waits = Vec<(f64, f64)>;
+
+    /// A job in the simulated queue: what it is, what it will take, when it came, and what was expected then.
+    struct Waiting {
+        number: usize,
+        size: JobSize,
+        took: Took,
+        came: f64,
+        by_size: f64,
+        by_mean: f64,
+    }
+
     /// Runs a queue on a simulated clock: jobs arrive so often that three to eight wait (with more, the
     /// chances of single jobs even out further). Returns (expected, true) waits of all that
     /// came after the first 60, once by the estimator and once by a plain mean of the jobs' times.
-    fn simulate(seed: u64) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+    fn simulate(seed: u64) -> (Waits, Waits) {
         let mut dice = Dice(seed);
         let mut estimator = Estimator::default();
         let (mut mean, mut ended) = (GUESS.secs(), 0);
         let (mut now, mut free_at) = (0.0, 0.0);
-        // Arrival's number, size, what it takes, expected waits.
-        let mut queue: VecDeque<(usize, JobSize, Took, f64, f64, f64)> = VecDeque::new();
+        let mut queue: VecDeque<Waiting> = VecDeque::new();
         let mut running: Option<(f64, JobSize, Took)> = None;
         let (mut sized, mut plain) = (Vec::new(), Vec::new());
         for number in 0..600 {
@@ -340,13 +352,13 @@ mod tests {
                     };
                     ended += 1;
                 }
-                if let Some((number, size, took, by_size, by_mean, came)) = queue.pop_front() {
-                    if number >= 60 {
-                        sized.push((by_size, now - came));
-                        plain.push((by_mean, now - came));
+                if let Some(job) = queue.pop_front() {
+                    if job.number >= 60 {
+                        sized.push((job.by_size, now - job.came));
+                        plain.push((job.by_mean, now - job.came));
                     }
-                    free_at = now + took.front_secs + took.answer_secs;
-                    running = Some((now, size, took));
+                    free_at = now + job.took.front_secs + job.took.answer_secs;
+                    running = Some((now, job.size, job.took));
                 }
             }
             now = f64::min(now + dice.between(0.0, 6.0), f64::max(free_at, now));
@@ -358,9 +370,15 @@ mod tests {
                 (size, Progress { secs, tokens })
             });
             let ahead = queue.len() + usize::from(running.is_some());
-            let waits = estimator.waits(progress, queue.iter().map(|(_, size, ..)| size));
-            let by_size = *waits.last().expect("one more than wait");
-            queue.push_back((number, size, took, by_size, ahead as f64 * mean, now));
+            let waits = estimator.waits(progress, queue.iter().map(|job| &job.size));
+            queue.push_back(Waiting {
+                number,
+                size,
+                took,
+                came: now,
+                by_size: *waits.last().expect("one more than wait"),
+                by_mean: ahead as f64 * mean,
+            });
         }
         (sized, plain)
     }

@@ -73,25 +73,23 @@ fn database(data: &Path) -> Finding {
     }
 }
 
+#[cfg(unix)]
 fn disk(data: &Path) -> Option<Finding> {
-    #[cfg(unix)]
-    {
-        let found = rustix::fs::statvfs(data).ok()?;
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
-        return Some(if free < LITTLE_DISK_BYTES {
-            look(format!(
-                "Only {} of disk are free: make room, or bound what is kept with --disk-quota.",
-                shown(free)
-            ))
-        } else {
-            good(format!("{} of disk are free.", shown(free)))
-        });
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = data;
-        None
-    }
+    let found = rustix::fs::statvfs(data).ok()?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    Some(if free < LITTLE_DISK_BYTES {
+        look(format!(
+            "Only {} of disk are free: make room, or bound what is kept with --disk-quota.",
+            shown(free)
+        ))
+    } else {
+        good(format!("{} of disk are free.", shown(free)))
+    })
+}
+
+#[cfg(not(unix))]
+fn disk(_data: &Path) -> Option<Finding> {
+    None
 }
 
 fn clock() -> Finding {
