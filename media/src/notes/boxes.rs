@@ -11,10 +11,9 @@ enum Inside {
     Media,
     UserData,
     Meta,
-    Items,
 }
 
-/// How deep boxes are followed; the deepest place of a note is the fifth.
+/// How deep boxes are followed; the deepest place of a note is the fourth.
 const MAX_DEPTH: usize = 8;
 
 /// The one item of a tag list that belongs to the sound: how many samples at its ends are none.
@@ -43,7 +42,9 @@ fn walk(bytes: &mut [u8], mut at: usize, end: usize, inside: Inside, depth: usiz
             return;
         }
         let (body, next) = (at + header, at.saturating_add(len).min(end));
-        if let Some((inner, skipped)) = inner(inside, &kind) {
+        if matches!(inside, Inside::Meta) && &kind == b"ilst" && header == 8 {
+            keep_gapless(bytes, at, next);
+        } else if let Some((inner, skipped)) = inner(inside, &kind) {
             walk(bytes, (body + skipped).min(next), next, inner, depth + 1);
         } else if dated(inside, &kind) {
             // Version, flags, then two times of 32 bits, or of 64 in version 1.
@@ -53,11 +54,45 @@ fn walk(bytes: &mut [u8], mut at: usize, end: usize, inside: Inside, depth: usiz
                 body + 4,
                 (body + if wide { 20 } else { 12 }).min(next),
             );
-        } else if is_note(inside, &kind, bytes.get(body..next).unwrap_or_default()) {
+        } else if is_note(inside, &kind) {
             bytes[at + 4..at + 8].copy_from_slice(b"free");
             blank(bytes, body, next);
         }
         at = next;
+    }
+}
+
+/// A list of tags keeps its one item that belongs to the sound, in front; the rest becomes a `free` box after the list.
+/// Readers take every child of a list for a tag, so that none of them may become `free` itself.
+fn keep_gapless(bytes: &mut [u8], at: usize, end: usize) {
+    let (mut item, mut kept) = (at + 8, Vec::new());
+    while let (Some(len), Some(kind)) = (be32(bytes, item), bytes.get(item + 4..item + 8)) {
+        let next = item.saturating_add(len);
+        if len < 8 || next > end {
+            break;
+        }
+        let body = &bytes[item + 8..next];
+        if kind == b"----" && body.windows(GAPLESS.len()).any(|part| part == GAPLESS) {
+            kept = bytes[item..next].to_vec();
+            break;
+        }
+        item = next;
+    }
+    blank(bytes, at + 8, end);
+    let rest = at + 8 + kept.len();
+    let Some(left) = end
+        .checked_sub(rest)
+        .filter(|left| !kept.is_empty() && (*left == 0 || *left >= 8))
+    else {
+        bytes[at + 4..at + 8].copy_from_slice(b"free");
+        return;
+    };
+    let size = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
+    bytes[at..at + 4].copy_from_slice(&size(8 + kept.len()));
+    bytes[at + 8..rest].copy_from_slice(&kept);
+    if left > 0 {
+        bytes[rest..rest + 4].copy_from_slice(&size(left));
+        bytes[rest + 4..rest + 8].copy_from_slice(b"free");
     }
 }
 
@@ -69,7 +104,6 @@ fn inner(inside: Inside, kind: &[u8; 4]) -> Option<(Inside, usize)> {
         (Inside::Movie, b"udta") => (Inside::UserData, 0),
         (Inside::Track, b"mdia") => (Inside::Media, 0),
         (Inside::UserData, b"meta") => (Inside::Meta, 4),
-        (Inside::Meta, b"ilst") => (Inside::Items, 0),
         _ => return None,
     })
 }
@@ -81,7 +115,7 @@ fn dated(inside: Inside, kind: &[u8; 4]) -> bool {
     )
 }
 
-fn is_note(inside: Inside, kind: &[u8; 4], body: &[u8]) -> bool {
+fn is_note(inside: Inside, kind: &[u8; 4]) -> bool {
     match inside {
         Inside::File | Inside::Movie | Inside::Track => {
             matches!(kind, b"udta" | b"meta" | b"uuid")
@@ -89,9 +123,5 @@ fn is_note(inside: Inside, kind: &[u8; 4], body: &[u8]) -> bool {
         Inside::Media => false,
         Inside::UserData => true,
         Inside::Meta => kind != b"hdlr",
-        Inside::Items => {
-            let gapless = body.windows(GAPLESS.len()).any(|part| part == GAPLESS);
-            !(kind == b"----" && gapless)
-        }
     }
 }
