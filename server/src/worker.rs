@@ -35,9 +35,20 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
 }
 
+/// What an attempt's parts took.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Of a model that was not in memory.
+    loading_secs: f64,
+    /// From the first token to the last.
+    answer_secs: f64,
+    tokens: u32,
+}
+
 /// How an attempt ended.
 enum End {
-    Finished,
+    /// With its pace, if it ended by itself.
+    Finished(Option<Pace>),
     Failed(&'static str, String),
     /// The server goes down: the trace waits for the next start.
     Interrupted,
@@ -64,8 +75,21 @@ impl Worker {
                     End::Failed(code, message)
                 }
             };
+            let pace = match &end {
+                End::Finished(pace) => *pace,
+                _ => None,
+            };
             self.conclude(&live, end);
             let secs = begun.elapsed().as_secs_f64();
+            if let Some(pace) = pace {
+                // Reading the request and storing the record hold the next one up as well.
+                let took = Took {
+                    front_secs: secs - pace.loading_secs - pace.answer_secs,
+                    answer_secs: pace.answer_secs,
+                    tokens: pace.tokens,
+                };
+                self.depot.learn(&live.size, took);
+            }
             tracing::info!(id = %live.id, secs = format!("{secs:.2}"), "trace ended");
             self.depot.ended(live, secs);
         }
@@ -84,9 +108,11 @@ impl Worker {
         let in_memory = matches!(self.models.states().of(&name), ModelState::Loaded { .. });
         self.metrics.begun(live.waited_secs(), in_memory);
         // A model that has to be loaded first is not the job's own cost.
+        let asked = Instant::now();
         self.models.get(&name, dtype)?;
         let mut clock = StageClock::start();
         let begun = Instant::now();
+        let loading_secs = (begun - asked).as_secs_f64();
         let mut first_token = None;
         let mut too_long = false;
         let request = self.request(stored)?;
@@ -128,18 +154,15 @@ impl Worker {
                 "The answer was broken off after {secs:.0} seconds, the most that a trace may take on this server."
             ));
         }
-        if !stopped {
-            let ended = Instant::now();
-            let answer_begun = first_token.unwrap_or(ended);
-            let took = Took {
-                front_secs: (answer_begun - begun).as_secs_f64(),
-                answer_secs: (ended - answer_begun).as_secs_f64(),
-                tokens: outcome.record.tokens.len() as u32,
-            };
-            self.depot.learn(&live.size, took);
-        }
+        let ended = Instant::now();
+        let pace = Pace {
+            loading_secs,
+            answer_secs: (ended - first_token.unwrap_or(ended)).as_secs_f64(),
+            tokens: outcome.record.tokens.len() as u32,
+        };
         self.keep(live, outcome, clock.finish())?;
-        Ok(End::Finished)
+        // What was broken off tells nothing of how long such traces take.
+        Ok(End::Finished((!stopped).then_some(pace)))
     }
 
     /// What was asked, with its media, its options resolved for its model, and what was said in its sounds.
@@ -195,7 +218,7 @@ impl Worker {
 
     fn conclude(&self, live: &Live, end: End) {
         match end {
-            End::Finished => {
+            End::Finished(_) => {
                 let end = if live.stopped() {
                     "stopped"
                 } else {

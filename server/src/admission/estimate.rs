@@ -28,9 +28,9 @@ const GUESS: Expected = Expected {
 /// What a job took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Took {
-    /// Seconds before its first token.
+    /// Seconds before its first token, and after its last.
     pub front_secs: f64,
-    /// Seconds from there to its end.
+    /// Seconds from its first token to its last.
     pub answer_secs: f64,
     /// Tokens of its answer.
     pub tokens: u32,
