@@ -13,6 +13,8 @@ use crate::jobs::Place;
 
 pub mod applicant;
 pub mod estimate;
+#[cfg(test)]
+mod simulation;
 pub mod size;
 
 pub use applicant::Applicant;
