@@ -5,6 +5,8 @@ include!("limits.rs");
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let limits = limits();
+    // Overwritten or left out, but never longer.
+    assert!(media::without_notes(bytes.to_vec()).len() <= bytes.len());
     if let Ok(film) = media::Film::open(bytes, &limits) {
         let info = film.info();
         assert!(info.frame_count > 0 && info.fps > 0.0);

@@ -5,6 +5,8 @@ include!("limits.rs");
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let limits = limits();
+    // Overwritten or left out, but never longer.
+    assert!(media::without_notes(bytes.to_vec()).len() <= bytes.len());
     let _ = media::image_size(bytes, &limits);
     if let Ok(picture) = media::decode_image(bytes, &limits) {
         let pixels = u64::from(picture.width) * u64::from(picture.height);
