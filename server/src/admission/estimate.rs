@@ -217,24 +217,39 @@ fn dot(a: &[f64; FEATURES], b: &[f64; FEATURES]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Shares, none below zero, whose sums come nearest to what jobs took, relative to it: coordinate descent on the normal
-/// equations. What no job had keeps a share of zero.
+/// Shares, none below zero, whose sums come nearest to what jobs took, relative to it. Relative to the sums themselves, in a
+/// few rounds, and not to what the jobs took: otherwise those that happened to be quick would count most.
 fn fit(jobs: &VecDeque<([f64; FEATURES], f64)>) -> Option<[f64; FEATURES]> {
+    const ROUNDS: usize = 3;
+    let mut shares = None;
+    for _ in 0..ROUNDS {
+        shares = Some(solve(jobs, shares.as_ref()));
+    }
+    shares.filter(|_| !jobs.is_empty())
+}
+
+/// Coordinate descent on the normal equations, each job weighted by what `known` shares say of it. What no job had keeps a
+/// share of zero.
+fn solve(
+    jobs: &VecDeque<([f64; FEATURES], f64)>,
+    known: Option<&[f64; FEATURES]>,
+) -> [f64; FEATURES] {
     const ROUNDS: usize = 200;
     let mut matrix = [[0.0; FEATURES]; FEATURES];
     let mut goal = [0.0; FEATURES];
-    let mut weight = 1.0;
+    let mut age = 1.0;
     for (features, secs) in jobs.iter().rev() {
-        let relative = weight / secs.max(FLOOR_SECS).powi(2);
+        let expected = known.map_or(1.0, |known| dot(known, features));
+        let weight = age / expected.max(FLOOR_SECS).powi(2);
         for (row, of_row) in matrix.iter_mut().zip(features) {
             for (cell, of_column) in row.iter_mut().zip(features) {
-                *cell += relative * of_row * of_column;
+                *cell += weight * of_row * of_column;
             }
         }
         for (goal, feature) in goal.iter_mut().zip(features) {
-            *goal += relative * feature * secs;
+            *goal += weight * feature * secs;
         }
-        weight *= FADE;
+        age *= FADE;
     }
     let mut shares = [0.0; FEATURES];
     for _ in 0..ROUNDS {
@@ -246,7 +261,7 @@ fn fit(jobs: &VecDeque<([f64; FEATURES], f64)>) -> Option<[f64; FEATURES]> {
             }
         }
     }
-    (!jobs.is_empty()).then_some(shares)
+    shares
 }
 
 #[cfg(test)]
@@ -270,6 +285,28 @@ mod tests {
         assert!((left(4.0, 20) - 3.0).abs() < 1e-9);
         assert!((left(8.0, 58) - 0.2).abs() < 1e-9, "two are left to write");
         assert_eq!(left(9.0, 60), 0.0);
+    }
+
+    #[test]
+    fn jobs_that_happen_to_be_quick_do_not_count_more() {
+        let mut estimator = Estimator::default();
+        let size = JobSize {
+            model: "m".into(),
+            max_new_tokens: 10,
+            ..JobSize::default()
+        };
+        for k in 0..80 {
+            // Two seconds on average.
+            let front_secs = if k % 2 == 0 { 0.5 } else { 3.5 };
+            let took = Took {
+                front_secs,
+                answer_secs: 0.0,
+                tokens: 0,
+            };
+            estimator.learn(&size, took);
+        }
+        let found = estimator.expect(&size).front_secs;
+        assert!((found - 2.0).abs() < 0.1, "{found}");
     }
 
     #[test]
