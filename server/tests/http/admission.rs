@@ -9,6 +9,7 @@ use server::config::Limits;
 use server::store::Store;
 use tempfile::tempdir;
 
+use crate::guard::raw;
 use crate::house::{House, accepted, config, kind, long, refused, short};
 
 /// The cookie that a page gives.
@@ -158,16 +159,19 @@ async fn a_full_disk_refuses_and_what_is_old_makes_room() {
     // Room for the empty database and some traces of text.
     config.policy.disk_quota = Some(2 << 20);
     let house = House::with(config, Limits::default()).await;
-    let url = format!("{}/api/traces", house.url);
     // By what it says of itself, before it is read: the body never comes.
-    let declared = house
-        .client
-        .post(&url)
-        .header("Content-Type", "application/json");
-    let body = reqwest::Body::from(vec![b' '; 3 << 20]);
-    let answer = declared.body(body).send().await.unwrap();
-    assert_eq!(answer.headers()["retry-after"], "300");
-    refused(answer, StatusCode::TOO_MANY_REQUESTS, "disk_full").await;
+    let head = |bytes: usize| {
+        format!(
+            "POST /api/traces HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n"
+        )
+    };
+    let (status, answer) = raw(&house, &head(3 << 20)).await;
+    assert_eq!(status, 429, "{answer}");
+    assert!(
+        answer.contains("retry-after: 300") && answer.contains("disk_full"),
+        "{answer}"
+    );
     let mut first = short();
     first["question"][0]["text"] = json!("Anna: I bought a red car. ".repeat(2));
     let old = house.accept(&first).await;
@@ -175,13 +179,9 @@ async fn a_full_disk_refuses_and_what_is_old_makes_room() {
     // A thousand bytes more than there is room for; the trace is heavier than that.
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     let used = Store::open_beside(data.path()).and_then(|store| store.used_bytes());
-    let body = vec![b' '; (2 << 20) - used.unwrap() as usize + 1000];
-    let large = house
-        .client
-        .post(&url)
-        .header("Content-Type", "application/json");
-    let answer = large.body(body).send().await.unwrap();
-    assert_ne!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    let bytes = (2 << 20) - used.unwrap() as usize + 1000;
+    let (status, answer) = raw(&house, &(head(bytes) + &" ".repeat(bytes))).await;
+    assert!(status != 429 && status >= 400, "{answer}");
     assert_eq!(
         house.get(&format!("/t/{old}")).await.status(),
         StatusCode::NOT_FOUND

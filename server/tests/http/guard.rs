@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::house::{House, accepted, config, refused, short};
 
 /// Sends bytes as they are, which no client library would; the answer, head and body.
-async fn raw(house: &House, request: &str) -> (u16, String) {
+pub async fn raw(house: &House, request: &str) -> (u16, String) {
     let address = house.url.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).await.expect("connected");
     // The server may hang up before it has read everything.
