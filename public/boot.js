@@ -8,34 +8,49 @@ document.querySelector("[data-switch-theme]")?.addEventListener("click", () => {
   document.cookie = `theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
 });
 
-for (const form of document.querySelectorAll("form[data-posts]")) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = form.querySelector("button");
-    const words = button.firstElementChild.textContent;
-    button.disabled = true;
-    button.firstElementChild.textContent = form.dataset.posts;
-    let sentence = "The server could not be reached. Try again in a moment.";
-    try {
-      const answer = await fetch(form.action, { method: "POST" });
-      const said = await answer.json();
-      if (answer.ok) {
-        localStorage.setItem(`omnitrace-delete-${said.id}`, said.delete);
-        return location.assign(said.url);
-      }
-      sentence = said.message;
-    } catch {}
-    button.disabled = false;
-    button.firstElementChild.textContent = words;
-    form.parentElement.querySelector(".error")?.remove();
-    form.insertAdjacentHTML("afterend", '<p class="error" role="alert"></p>');
-    form.nextElementSibling.textContent = sentence;
-  });
+const listen = (around) => {
+  for (const form of around.querySelectorAll("form[data-posts]")) {
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const button = form.querySelector("button");
+      const words = button.firstElementChild.textContent;
+      button.disabled = true;
+      button.firstElementChild.textContent = form.dataset.posts;
+      let sentence = "The server could not be reached. Try again in a moment.";
+      try {
+        const answer = await fetch(form.action, { method: "POST" });
+        const said = await answer.json();
+        if (answer.ok) {
+          localStorage.setItem(`omnitrace-delete-${said.id}`, said.delete);
+          return location.assign(said.url);
+        }
+        sentence = said.message;
+      } catch {}
+      button.disabled = false;
+      button.firstElementChild.textContent = words;
+      form.parentElement.querySelector(".error")?.remove();
+      form.insertAdjacentHTML("afterend", '<p class="error" role="alert"></p>');
+      form.nextElementSibling.textContent = sentence;
+    });
+  }
+};
+listen(document);
+
+// Below a trace that was still being made stands what the server knows of it once it has ended.
+const late = document.querySelector("[data-late]");
+if (late) {
+  new MutationObserver(async (_, observer) => {
+    if (!document.querySelector('.trace[data-state="finished"]')) return;
+    observer.disconnect();
+    const page = await (await fetch(location.pathname)).text();
+    const now = new DOMParser().parseFromString(page, "text/html").getElementById("beside");
+    if (now) late.replaceWith(now), listen(now);
+  }).observe(document.body, { subtree: true, attributeFilter: ["data-state"] });
 }
 
 const part = document.querySelector("[data-alive]");
 if (part) {
-  const name = part.dataset.alive === "compose" ? "compose" : "omnitrace";
+  const name = ["compose", "world"].find((own) => own === part.dataset.alive) ?? "omnitrace";
   const { default: init, wake } = await import(`/pkg/${name}.js`);
   await init({ module_or_path: `/pkg/${name}_bg.wasm` });
   wake();

@@ -13,7 +13,7 @@ mod server {
     /// A part that comes alive.
     #[component]
     pub fn Alive<T: Serialize>(
-        /// Which: `trace`, `example`, `embed`, `stage`, `compare`, `compose`.
+        /// Which: `trace`, `example`, `embed`, `stage`, `compare`, `compose`, `world`.
         part: &'static str,
         /// What the component is made from, there and here.
         data: T,

@@ -269,6 +269,10 @@ pub trait PageData: Send + Sync + 'static {
     fn limits(&self) -> LimitsView;
     /// What is kept, and for how long.
     fn policy(&self) -> PolicyView;
+    /// A finished trace held against what is true of its sample; none where that is not known.
+    fn truth(&self, id: &str) -> Option<crate::beside::TruthView>;
+    /// The trace that this one repeats, and those that repeat it.
+    fn lineage(&self, id: &str) -> crate::beside::Lineage;
     /// The shipped model's figures; none where the program was built without them.
     #[cfg(feature = "ssr")]
     fn evaluation(&self) -> Option<std::sync::Arc<crate::evaluation::Evaluation>>;

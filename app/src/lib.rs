@@ -10,6 +10,8 @@
 mod alive;
 pub mod badge;
 #[cfg(feature = "ssr")]
+pub mod beside;
+#[cfg(feature = "ssr")]
 pub mod charts;
 pub mod compare;
 mod compose;
@@ -23,7 +25,7 @@ pub mod live;
 mod media;
 #[cfg(feature = "ssr")]
 mod pages;
-mod send;
+pub mod send;
 pub mod shown;
 #[cfg(feature = "ssr")]
 mod site;

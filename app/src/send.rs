@@ -31,6 +31,10 @@ struct Refused {
 const UNREACHABLE: &str =
     "The server could not be reached. Nothing you entered is lost: try again in a moment.";
 
+/// For an answer that is not what it should be.
+pub const UNREADABLE: &str =
+    "The server's answer could not be read. Reload the page and try again.";
+
 /// Gets a text and calls back once. Browser only.
 pub fn get(url: &str, on_answer: impl FnOnce(Result<String, String>) + 'static) {
     send("GET", url, None, |_| {}, on_answer);
@@ -126,24 +130,20 @@ pub fn post_and_go(
         form,
         move |part| share.set(Some(part)),
         move |answer| {
-            let accepted = answer.and_then(|text| {
-                serde_json::from_str::<Accepted>(&text).map_err(|_| {
-                    "The server's answer could not be read. Reload the page and try again."
-                        .to_owned()
-                })
-            });
-            match accepted {
-                Ok(accepted) => {
-                    if let Ok(Some(storage)) = window().local_storage() {
-                        let _ = storage.set_item(&delete_name(&accepted.id), &accepted.delete);
-                    }
-                    let _ = window().location().set_href(&accepted.url);
-                }
-                Err(sentence) => {
-                    share.set(None);
-                    error.set(Some(sentence));
-                }
+            if let Err(sentence) = answer.and_then(|text| go(&text)) {
+                share.set(None);
+                error.set(Some(sentence));
             }
         },
     );
+}
+
+/// Keeps the delete link of the trace that was accepted, and goes there.
+pub fn go(answer: &str) -> Result<(), String> {
+    let accepted: Accepted = serde_json::from_str(answer).map_err(|_| UNREADABLE.to_owned())?;
+    if let Ok(Some(storage)) = window().local_storage() {
+        let _ = storage.set_item(&delete_name(&accepted.id), &accepted.delete);
+    }
+    let _ = window().location().set_href(&accepted.url);
+    Ok(())
 }

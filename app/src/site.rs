@@ -9,7 +9,7 @@ use leptos_router::path;
 
 use crate::pages::{
     About, ComparePage, DeletePage, EmbedPage, Eval, Home, Missing, New, Privacy, ReportPage,
-    StagePage, TracePage,
+    StagePage, TracePage, World,
 };
 use crate::theme::{self, ThemeToggle};
 
@@ -105,6 +105,7 @@ pub fn App() -> impl IntoView {
             <Routes fallback=|| view! { <Frame><Missing/></Frame> }>
                 <Route path=path!("/") view=|| view! { <Frame><Home/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/new") view=|| view! { <Frame><New/></Frame> } ssr=SsrMode::Async/>
+                <Route path=path!("/world") view=|| view! { <Frame><World/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/t/:id") view=|| view! { <Frame><TracePage/></Frame> } ssr=SsrMode::Async/>
                 <Route path=path!("/t/:id/embed") view=EmbedPage ssr=SsrMode::Async/>
                 <Route path=path!("/t/:id/present") view=StagePage ssr=SsrMode::Async/>

@@ -55,6 +55,19 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// How it was made.
     pub receipt: Receipt,
+    /// For an answer given once more with a part of another trace's sources masked: which part. None in every other record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_of: Option<ChildOf>,
+}
+
+/// What a child trace lacks of its parent's prompt. Both have the same sources and units.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildOf {
+    /// The parent's id; empty for a record that was never stored.
+    #[serde(default)]
+    pub id: String,
+    /// Units whose positions were masked during prefill and generation, ascending; everything else kept its position.
+    pub without: Vec<u32>,
 }
 
 /// What kind of input a source or unit is.

@@ -9,7 +9,7 @@ for (const scheme of ['light', 'dark'] as const) {
   test(`axe finds nothing (${scheme})`, async ({ page }) => {
     const traces = await gallery(page);
     const [picture, film] = [traces.get('visual-qa')![0], traces.get('video-qa')![0]];
-    const routes = ['/', '/new', '/about', '/privacy', '/eval', `/t/${picture}/report`, `/t/${picture}`, `/t/${film}?tokens=1`, `/t/${picture}/embed`, `/t/${film}/present`, `/compare/${picture}/${picture}`];
+    const routes = ['/', '/new', '/world', '/about', '/privacy', '/eval', `/t/${picture}/report`, `/t/${picture}`, `/t/${film}?tokens=1`, `/t/${picture}/embed`, `/t/${film}/present`, `/compare/${picture}/${picture}`];
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     for (const route of routes) {
       await page.goto(route);
@@ -27,7 +27,7 @@ for (const scheme of ['light', 'dark'] as const) {
 test('nothing scrolls sideways at 320 px', async ({ page }) => {
   const traces = await gallery(page);
   await page.setViewportSize({ width: 320, height: 640 });
-  for (const route of ['/', '/new', '/about', '/privacy', '/eval', ...[...traces.values()].map((ids) => `/t/${ids[0]}`)]) {
+  for (const route of ['/', '/new', '/world', '/about', '/privacy', '/eval', ...[...traces.values()].map((ids) => `/t/${ids[0]}`)]) {
     await page.goto(route);
     await hydrated(page);
     const [wide, view] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);

@@ -23,3 +23,14 @@ test('every example reads without JavaScript', async ({ page }) => {
     if (kinds.has('image')) await expect(page.locator('img').first()).toBeVisible();
   }
 });
+
+test('the bench says what it would do and shows the examples, and truth stands beside a trace', async ({ page }) => {
+  const traces = await gallery(page);
+  await page.goto('/world');
+  await expect(page.locator('main')).toContainText('Composing needs JavaScript');
+  await expect(page.locator(`main a[href="/t/${traces.get('visual-qa')![0]}"]`)).toBeVisible();
+  for (const task of TASKS) {
+    await page.goto(`/t/${traces.get(task)![0]}`);
+    await expect(page.locator('[data-truth] [data-row]').first(), task).toBeVisible();
+  }
+});

@@ -5,10 +5,13 @@ use std::ops::ControlFlow;
 
 use attribution::event::TraceEvent;
 use attribution::live::{ClosedChunk, LiveTrace};
-use attribution::record::{Finish, RECORD_VERSION, Receipt, Record, Settings, SourceRole, Stage};
+use attribution::record::{
+    ChildOf, Finish, RECORD_VERSION, Receipt, Record, Settings, SourceRole, Stage,
+};
 use candle_core::Tensor;
 
 use crate::detokenize::Detokenizer;
+use crate::faithfulness::rescore;
 use crate::generate::generate;
 use crate::looks;
 use crate::model::{DecodedSource, DecodedTurn, Encoded, Family, Prompt};
@@ -36,6 +39,7 @@ pub fn trace(
     let turns = decode(request, &mut decoder, &mut events)?;
     let mut prompt = family.assemble(turns, request.system.as_deref(), &options.settings)?;
     check_length(model, &prompt, options.decoding.max_new_tokens)?;
+    let kept = kept(&prompt, &request.without)?;
     events.send(TraceEvent::Sources {
         sources: prompt.layout.sources.clone(),
         units: prompt.layout.units.clone(),
@@ -50,8 +54,14 @@ pub fn trace(
         prompt: prompt.ids.len(),
         ..RawScores::default()
     });
-    let (generated_ids, finish) =
-        answer(model, request, &prompt, &mut live, &mut scores, &mut events)?;
+    let (generated_ids, finish) = answer(
+        model,
+        request,
+        (&prompt, kept.as_deref()),
+        &mut live,
+        &mut scores,
+        &mut events,
+    )?;
     let (closed, generated) = live.finish().map_err(attribution_error)?;
     for chunk in closed {
         events.send(chunk_event(chunk));
@@ -89,6 +99,10 @@ pub fn trace(
             stage_secs: Vec::new(),
             finish,
         },
+        child_of: kept.map(|_| ChildOf {
+            id: String::new(),
+            without: ascending(&request.without),
+        }),
     };
     Ok(Outcome {
         record,
@@ -163,11 +177,12 @@ fn decode(
     Ok(turns)
 }
 
-/// Encodes, prefills and generates; every step goes through `live` as it happens.
+/// Encodes, prefills and generates; every step goes through `live` as it happens. Of the prompt only the kept positions are
+/// run, where not all are: absence is a mask, as in [`crate::faithfulness`].
 fn answer(
     model: &Model,
     request: &TraceRequest,
-    prompt: &Prompt,
+    (prompt, kept): (&Prompt, Option<&[bool]>),
     live: &mut LiveTrace<'_>,
     scores: &mut Option<RawScores>,
     events: &mut Events<'_>,
@@ -179,7 +194,13 @@ fn answer(
     looks::show(prompt, &encoded, live)?;
     drop(encoded);
     let max_new = decoding.max_new_tokens;
-    let started = family.begin(prompt, &embeds, max_new as usize, &mut |done, total| {
+    let part = kept.map(|kept| rescore::without(prompt, &embeds, kept));
+    let part = part.transpose()?;
+    let (run, embeds) = match &part {
+        Some((run, embeds)) => (run, embeds),
+        None => (prompt, &embeds),
+    };
+    let started = family.begin(run, embeds, max_new as usize, &mut |done, total| {
         events.progress(Stage::Prefill, done, total);
         !events.stopped
     })?;
@@ -195,21 +216,25 @@ fn answer(
     let mut index = 0;
     generate(
         session.as_mut(),
-        family.seen_by_ngram_rule(&prompt.ids),
+        family.seen_by_ngram_rule(&run.ids),
         family.end_ids(),
         decoding,
         &mut |step| {
+            let step_scores = match kept {
+                Some(kept) => step.scores.spread(kept),
+                None => step.scores,
+            };
             let mut text = detokenizer.push(step.id);
             if family.end_ids().contains(&step.id) || index + 1 == max_new {
                 text += &detokenizer.finish();
             }
-            derived.push(&step.scores);
+            derived.push(&step_scores);
             if let Some(scores) = scores.as_mut() {
-                scores.push(&step.scores);
+                scores.push(&step_scores);
                 scores.push_derived(&derived);
             }
             let closed = live
-                .push(step.id, &text, derived.signals(&step.scores))
+                .push(step.id, &text, derived.signals(&step_scores))
                 .map_err(attribution_error)?;
             events.send(TraceEvent::Token { index, text });
             for chunk in closed {
@@ -223,6 +248,24 @@ fn answer(
             })
         },
     )
+}
+
+/// Per prompt position: whether it stays; none where everything does.
+fn kept(prompt: &Prompt, without: &[u32]) -> Result<Option<Vec<bool>>, EngineError> {
+    let known = prompt.layout.units.len();
+    if let Some(unit) = without.iter().find(|unit| **unit as usize >= known) {
+        return Err(EngineError::Request(format!(
+            "there is no unit {unit} to leave out: the prompt has {known}, counted from 0"
+        )));
+    }
+    Ok((!without.is_empty()).then(|| rescore::kept(prompt, without)))
+}
+
+fn ascending(units: &[u32]) -> Vec<u32> {
+    let mut units = units.to_vec();
+    units.sort_unstable();
+    units.dedup();
+    units
 }
 
 /// Everything before prefill: the prompt of a request, laid out and embedded.

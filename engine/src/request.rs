@@ -20,6 +20,9 @@ pub struct TraceRequest {
     pub items: Vec<Item>,
     /// What is said in the sounds, by content hash; the units of such a sound follow it.
     pub transcripts: BTreeMap<String, Transcript>,
+    /// Units to be left out, as indices into the units of this request's record: their positions are masked during prefill
+    /// and generation, nothing else moves. The encoders read everything.
+    pub without: Vec<u32>,
     /// Decoding, method, units.
     pub options: TraceOptions,
 }

@@ -9,6 +9,7 @@ use crate::depot::Depot;
 use crate::error::ServerError;
 use crate::sample::{Block, Options, Sample};
 use crate::store::{NewTrace, State};
+use crate::truth::Truth;
 
 /// Seeds per task, in gallery order. None was seen in training: the world keeps the public's samples apart.
 const SEEDS: [(Task, [u64; 2]); 6] = [
@@ -61,7 +62,7 @@ pub fn slots() -> Vec<Slot> {
 /// Queues an example that is missing, failed, or made by something else than this program with this model.
 pub fn ensure(depot: &dyn Depot, slot: &Slot, origin: &Origin) -> Result<(), ServerError> {
     let made_from = format!(
-        "{} {} seed {}",
+        "{} {} seed {}, with its truth",
         env!("CARGO_PKG_VERSION"),
         origin.model_hash,
         slot.seed
@@ -70,26 +71,35 @@ pub fn ensure(depot: &dyn Depot, slot: &Slot, origin: &Origin) -> Result<(), Ser
     if !failed && depot.gallery_origin(&slot.id)?.as_ref() == Some(&made_from) {
         return Ok(());
     }
+    let sample = sample(slot.task, slot.seed)?;
     depot.submit_example(&NewTrace {
         id: slot.id.clone(),
-        request: request(depot.files(), slot.task, slot.seed, origin.model.clone())?,
+        request: request(depot.files(), &sample, origin.model.clone())?,
         options: Options::default(),
         task: slot.task.name().to_owned(),
         gallery: Some(made_from),
         delete_key: None,
+        truth: Some(Truth::of(&sample, None)),
+        child_of: None,
     })
+}
+
+/// The public's sample of a seed.
+pub fn sample(task: Task, seed: u64) -> Result<world::Sample, ServerError> {
+    world::generate(task, seed, Split::Eval).map_err(failed)
+}
+
+fn failed(error: world::WorldError) -> ServerError {
+    ServerError::World(error.to_string())
 }
 
 /// A sample of the world as a request, its media stored.
 pub fn request(
     blobs: &Blobs,
-    task: Task,
-    seed: u64,
+    sample: &world::Sample,
     model: String,
 ) -> Result<RequestView, ServerError> {
-    let world = |error: world::WorldError| ServerError::World(error.to_string());
-    let sample = world::generate(task, seed, Split::Eval).map_err(world)?;
-    let rendered = world::files::render(&sample).map_err(world)?;
+    let rendered = world::files::render(sample).map_err(failed)?;
     // Through the same form as everyone's requests: what the gallery shows, anyone can send.
     let form: Value = crate::store::from_json("sample", &rendered.sample_json)?;
     let sample = Sample::parse(&form).map_err(|error| ServerError::World(error.0))?;

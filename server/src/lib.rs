@@ -29,4 +29,5 @@ pub mod serve;
 pub mod sse;
 pub mod store;
 pub mod tokens;
+pub mod truth;
 pub mod worker;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use app::data::RequestView;
+use attribution::record::ChildOf;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
@@ -14,6 +15,7 @@ use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::sample::Options;
+use crate::truth::Truth;
 
 /// Most bytes of a rendered page: a record twice, and its frame.
 pub const MAX_PAGE_BYTES: usize = 96 << 20;
@@ -25,11 +27,13 @@ pub const DATABASE: &str = "omnitrace.sqlite";
 const MAX_ATTEMPTS: u32 = 3;
 
 mod recent;
+mod relations;
 mod reports;
 mod retention;
 mod schema;
 mod shares;
 
+pub use relations::Child;
 pub use reports::Report;
 pub use retention::{Policy, Swept};
 
@@ -59,6 +63,10 @@ pub struct NewTrace {
     pub gallery: Option<String>,
     /// Who holds it may delete the trace; a shipped example has none.
     pub delete_key: Option<String>,
+    /// What is true of it, where that is known.
+    pub truth: Option<Truth>,
+    /// Of which trace it repeats the question, and what it leaves out.
+    pub child_of: Option<ChildOf>,
 }
 
 /// Where a stored trace stands.
@@ -90,6 +98,8 @@ pub struct Stored {
     pub state: State,
     /// The id of its last event.
     pub last_event: u64,
+    /// Of which trace it repeats the question, and what it leaves out.
+    pub child_of: Option<ChildOf>,
 }
 
 /// A trace to be queued again after a restart.
@@ -154,6 +164,12 @@ impl Store {
         schema::note_media(&change, &self.blobs, &new.id, &request)?;
         if let Some(key) = &new.delete_key {
             shares::keep_delete_key(&change, &new.id, key)?;
+        }
+        if let Some(truth) = &new.truth {
+            relations::keep_truth(&change, &new.id, truth)?;
+        }
+        if let Some(child_of) = &new.child_of {
+            relations::keep_child(&change, &new.id, child_of)?;
         }
         Ok(change.commit()?)
     }
@@ -274,7 +290,9 @@ impl Store {
 
     /// A trace without its record.
     pub fn load(&self, id: &str) -> Result<Option<Stored>, ServerError> {
-        let columns = "request, options, task, state, error_code, error_message, last_event";
+        let columns = "request, options, task, state, error_code, error_message, last_event,
+            (SELECT parent FROM children WHERE children.id = traces.id),
+            (SELECT without FROM children WHERE children.id = traces.id)";
         let row = self
             .lock()
             .query_row(
@@ -285,13 +303,14 @@ impl Store {
                         row.get::<_, String>(0)?,
                         row.get::<_, String>(1)?,
                         row.get(2)?,
-                        state(row)?,
+                        state_of(row, 3)?,
                         row.get(6)?,
+                        (row.get(7)?, row.get(8)?),
                     ))
                 },
             )
             .optional()?;
-        let Some((request, options, task, state, last_event)) = row else {
+        let Some((request, options, task, state, last_event, child_of)) = row else {
             return Ok(None);
         };
         Ok(Some(Stored {
@@ -300,6 +319,7 @@ impl Store {
             task,
             state,
             last_event,
+            child_of: relations::child_of(child_of)?,
         }))
     }
 
@@ -331,12 +351,13 @@ impl Store {
     }
 }
 
-fn state(row: &Row<'_>) -> rusqlite::Result<State> {
-    Ok(match row.get::<_, String>(3)?.as_str() {
+/// From the columns `state`, `error_code` and `error_message`, of which `first` is the first.
+fn state_of(row: &Row<'_>, first: usize) -> rusqlite::Result<State> {
+    Ok(match row.get::<_, String>(first)?.as_str() {
         "finished" => State::Finished,
         "failed" => State::Failed {
-            code: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
-            message: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+            code: row.get::<_, Option<String>>(first + 1)?.unwrap_or_default(),
+            message: row.get::<_, Option<String>>(first + 2)?.unwrap_or_default(),
         },
         _ => State::Open,
     })
@@ -373,6 +394,8 @@ impl NewTrace {
             task: String::new(),
             gallery: None,
             delete_key: None,
+            truth: None,
+            child_of: None,
         }
     }
 }

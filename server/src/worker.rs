@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use app::data::{ItemView, ModelState};
 use attribution::event::TraceEvent;
-use attribution::record::{Finish, Stage};
+use attribution::record::{ChildOf, Finish, Record, Stage};
 use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
 
 use crate::admission::Took;
@@ -19,7 +19,7 @@ use crate::jobs::Job;
 use crate::live::Live;
 use crate::metrics::{Metrics, TokenClock};
 use crate::models::ModelPool;
-use crate::store::{Stored, now_unix_secs};
+use crate::store::{Stored, from_json, now_unix_secs};
 
 /// What the worker needs; it runs until the queue shuts down.
 pub struct Worker {
@@ -105,6 +105,7 @@ impl Worker {
             return Ok(End::Failed("unknown_model", message));
         }
         let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
+        let child_of = stored.child_of.clone();
         let in_memory = matches!(self.models.states().of(&name), ModelState::Loaded { .. });
         self.metrics.begun(live.waited_secs(), in_memory);
         // A model that has to be loaded first is not the job's own cost.
@@ -147,6 +148,13 @@ impl Worker {
             Ok(outcome) => outcome?,
             Err(_) => return Err(ServerError::Lost("the model")),
         };
+        if let Some(own) = &child_of
+            && !self.same_units(own, &outcome)?
+        {
+            let message = "The sources no longer give the units of the trace that this one was made from: the model or the \
+                 program changed. Trace the question anew, then leave sources out of that trace.";
+            return Ok(End::Failed("model_changed", message.into()));
+        }
         let stopped = outcome.record.receipt.finish == Finish::Stopped;
         if too_long && stopped && !live.stopped() {
             let secs = self.limits.max_job_secs;
@@ -160,7 +168,7 @@ impl Worker {
             answer_secs: (ended - first_token.unwrap_or(ended)).as_secs_f64(),
             tokens: outcome.record.tokens.len() as u32,
         };
-        self.keep(live, outcome, clock.finish())?;
+        self.keep(live, outcome, clock.finish(), child_of)?;
         // What was broken off tells nothing of how long such traces take.
         Ok(End::Finished((!stopped).then_some(pace)))
     }
@@ -189,10 +197,20 @@ impl Worker {
             prompt: stored.request.prompt,
             transcripts: stored.request.transcripts,
             items,
+            without: stored.child_of.map(|own| own.without).unwrap_or_default(),
             options,
         };
         self.ears.listen(&mut request)?;
         Ok(request)
+    }
+
+    /// Whether what was left out is what the parent's units mean; also where the parent was deleted meanwhile.
+    fn same_units(&self, child_of: &ChildOf, outcome: &Outcome) -> Result<bool, ServerError> {
+        let Some(json) = self.depot.record_json(&child_of.id)? else {
+            return Ok(true);
+        };
+        let parent: Record = from_json("record", &json)?;
+        Ok(parent.units == outcome.record.units)
     }
 
     fn keep(
@@ -200,12 +218,16 @@ impl Worker {
         live: &Live,
         outcome: Outcome,
         stage_secs: Vec<(Stage, f64)>,
+        child_of: Option<ChildOf>,
     ) -> Result<(), ServerError> {
         for (hash, bytes) in &outcome.derived_media {
             self.depot.files().put_named(hash, bytes)?;
         }
         let mut record = outcome.record;
         record.id.clone_from(&live.id);
+        if let (Some(own), Some(parent)) = (record.child_of.as_mut(), child_of) {
+            own.id = parent.id;
+        }
         record.receipt.created_unix_secs = now_unix_secs();
         self.metrics.stages(&stage_secs);
         record.receipt.stage_secs = stage_secs;

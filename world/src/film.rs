@@ -1,6 +1,5 @@
 //! Films: one coloured shape at a time moves over the ground; scenes begin at whole seconds.
 
-use crate::attributes::Look;
 use crate::picture::{Canvas, Stamp, ground, ink};
 use crate::rng::Rng;
 use crate::sample::{FILM_FPS, Film, Placed, Scene, Sound};
@@ -11,14 +10,24 @@ pub const FRAME_SIDE_PX: u32 = 112;
 /// Draws the scenes, one after another without gap, over `sound`.
 pub(crate) fn draw(scenes: Vec<Scene>, sound: Sound, rng: &mut Rng) -> Film {
     let ground = ground(rng);
-    let (mut frames, mut shown) = (Vec::new(), Vec::new());
-    for scene in &scenes {
-        let count = ((scene.end_secs - scene.start_secs) * f64::from(FILM_FPS)) as usize;
-        for (rgb, placed) in shot(scene.look, count, ground, rng) {
-            frames.push(rgb);
-            shown.push(placed);
-        }
-    }
+    let shots = scenes.iter().map(|scene| shot(scene, ground, rng));
+    let frames = shots.flatten().collect();
+    joined(scenes, frames, sound)
+}
+
+/// The same for a specification. A scene keeps its shot when scenes change places.
+pub(crate) fn draw_specified(scenes: Vec<Scene>, sound: Sound, seed: u32) -> Film {
+    let stream = |part: &str| Rng::keyed(u64::from(seed), &format!("composed/film/{part}"));
+    let ground = ground(&mut stream("ground"));
+    let shots = scenes
+        .iter()
+        .map(|scene| shot(scene, ground, &mut stream(&scene.look.name())));
+    let frames = shots.flatten().collect();
+    joined(scenes, frames, sound)
+}
+
+fn joined(scenes: Vec<Scene>, frames: Vec<(Vec<u8>, Placed)>, sound: Sound) -> Film {
+    let (frames, shown) = frames.into_iter().unzip();
     Film {
         width: FRAME_SIDE_PX,
         height: FRAME_SIDE_PX,
@@ -29,8 +38,10 @@ pub(crate) fn draw(scenes: Vec<Scene>, sound: Sound, rng: &mut Rng) -> Film {
     }
 }
 
-/// `count` frames of one shape on its straight way between two random points.
-fn shot(look: Look, count: usize, ground: [u8; 3], rng: &mut Rng) -> Vec<(Vec<u8>, Placed)> {
+/// The frames of one shape on its straight way between two random points.
+fn shot(scene: &Scene, ground: [u8; 3], rng: &mut Rng) -> Vec<(Vec<u8>, Placed)> {
+    let look = scene.look;
+    let count = ((scene.end_secs - scene.start_secs) * f64::from(FILM_FPS)) as usize;
     let ink = ink(look.colour, rng);
     let radius_px = rng.range_f64(24.0, 31.0);
     let (low, high) = (radius_px + 4.0, f64::from(FRAME_SIDE_PX) - radius_px - 4.0);

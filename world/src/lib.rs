@@ -8,11 +8,12 @@ mod draw;
 pub mod files;
 pub mod film;
 pub mod perception;
-mod picture;
+pub mod picture;
 pub mod rng;
 pub mod sample;
 mod script;
 pub mod sound;
+pub mod spec;
 pub mod speech;
 mod tasks;
 mod track;
@@ -20,6 +21,7 @@ pub mod vocabulary;
 
 pub use draw::{deed_is_held_out, look_is_held_out, succession_is_held_out};
 pub use sample::Sample;
+pub use spec::Spec;
 
 use core::fmt;
 use core::str::FromStr;
@@ -132,6 +134,9 @@ pub enum WorldError {
     /// No such split.
     #[error("unknown split `{0}`: one of train, eval, heldout")]
     UnknownSplit(String),
+    /// A specification lies outside of the world; a sentence.
+    #[error("{0}")]
+    Spec(String),
     /// The word bank lacks a word or is damaged.
     #[error("the word bank cannot speak: {0}")]
     Unspeakable(String),

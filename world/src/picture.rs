@@ -3,6 +3,7 @@
 use crate::attributes::{Colour, Look, Quadrant, Shape};
 use crate::rng::Rng;
 use crate::sample::{Picture, Placed};
+use crate::spec::PictureSpec;
 
 /// Width of the dark frame around every picture. It gives the small vision tower a sense of place.
 const FRAME_PX: u32 = 2;
@@ -53,6 +54,12 @@ pub(crate) fn ink(colour: Colour, rng: &mut Rng) -> [u8; 3] {
 }
 
 impl Canvas {
+    fn without_frame(width: u32, height: u32, ground: [u8; 3]) -> Self {
+        let pixels = width as usize * height as usize;
+        let rgb = std::iter::repeat_n(ground, pixels).flatten().collect();
+        Self { width, height, rgb }
+    }
+
     pub(crate) fn new(width: u32, height: u32, ground: [u8; 3]) -> Self {
         let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
         for y in 0..height {
@@ -166,6 +173,62 @@ fn even_odd(points: &[(f64, f64); 10], u: f64, v: f64) -> bool {
     inside
 }
 
+/// How far the middle of a shape of this radius may lie from the middle of its quarter, in pixels, on either axis.
+///
+/// Half of the smaller side's quarter is 28 px: this keeps a shape inside its quarter and off the frame.
+pub(crate) fn slack_px(radius_px: f64) -> f64 {
+    26.0 - radius_px
+}
+
+/// The picture of a specification. `chosen`: its looks in reading order; `number`: which of the sample's pictures.
+pub(crate) fn draw_specified(
+    spec: &PictureSpec,
+    chosen: &[(Look, Quadrant)],
+    seed: u32,
+    number: usize,
+) -> Picture {
+    // A stream per part: to move one thing changes nothing else.
+    let stream = |part: &str| Rng::keyed(u64::from(seed), &format!("composed/{number}/{part}"));
+    let (width, height) = (spec.width, spec.height);
+    let mut canvas = Canvas::new(width, height, ground(&mut stream("ground")));
+    let objects = (chosen.iter())
+        .filter_map(|&(look, quadrant)| {
+            let own = spec.objects.iter().find(|own| own.quadrant == quadrant)?;
+            let (fx, fy) = quadrant.centre();
+            let centre_px = (
+                fx * f64::from(width) + f64::from(own.dx),
+                fy * f64::from(height) + f64::from(own.dy),
+            );
+            Some(canvas.draw(Stamp {
+                look,
+                ink: ink(look.colour, &mut stream(&look.name())),
+                centre_px,
+                radius_px: f64::from(own.radius_px),
+            }))
+        })
+        .collect();
+    Picture {
+        width,
+        height,
+        rgb: canvas.into_rgb(),
+        objects,
+    }
+}
+
+/// A shape alone on a ground of its own, RGB, as large as its canvas allows: for buttons that offer it.
+#[must_use]
+pub fn swatch(look: Look, side_px: u32, ground: [u8; 3]) -> Vec<u8> {
+    let mut canvas = Canvas::without_frame(side_px, side_px, ground);
+    let half = f64::from(side_px) / 2.0;
+    canvas.draw(Stamp {
+        look,
+        ink: look.colour.rgb(),
+        centre_px: (half, half),
+        radius_px: half * 0.94,
+    });
+    canvas.into_rgb()
+}
+
 /// A picture of a size drawn from [`SIZES`] (the smallest four times in ten) with each look in its quarter.
 pub(crate) fn draw(looks: &[(Look, Quadrant)], rng: &mut Rng) -> Picture {
     let (width, height) = if rng.chance(0.4) {
@@ -179,8 +242,7 @@ pub(crate) fn draw(looks: &[(Look, Quadrant)], rng: &mut Rng) -> Picture {
         .map(|&(look, quadrant)| {
             let radius = rng.range_f64(19.0, 24.0);
             let (fx, fy) = quadrant.centre();
-            // Half of the smaller side's quarter is 28 px: this keeps a shape inside its quarter and off the frame.
-            let slack = 26.0 - radius;
+            let slack = slack_px(radius);
             let centre_px = (
                 fx * f64::from(width) + rng.range_f64(-slack, slack),
                 fy * f64::from(height) + rng.range_f64(-slack, slack),

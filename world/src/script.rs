@@ -121,6 +121,12 @@ pub(crate) fn wording_with(wordings: &[&str], key: &str, rng: &mut Rng) -> Strin
     wording(wordings, rng).replace("{}", key)
 }
 
+/// The chosen one of a few wordings with `{}` in the place of `key`; the first where there are not so many.
+pub(crate) fn chosen_wording(wordings: &[&str], chosen: usize, key: &str) -> String {
+    let wording = wordings.get(chosen).or(wordings.first());
+    wording.copied().unwrap_or_default().replace("{}", key)
+}
+
 /// The names of looks that stand as wrong options: those given, then random ones that training may show.
 pub(crate) fn wrong_looks(
     given: &[Look],

@@ -3,12 +3,19 @@
 use crate::WorldError;
 use crate::draw::Fact;
 use crate::rng::Rng;
-use crate::sample::{SOUND_RATE_HZ, Segment, Sound};
+use crate::sample::{SOUND_RATE_HZ, Scene, Segment, Sound};
 use crate::sound::{self, Event};
+use crate::spec::{EventSpec, SaidSpec, SceneSpec};
 use crate::speech::{self, Voice};
 
 /// Start and end in seconds.
 pub(crate) type Span = (f64, f64);
+
+/// A scene's sound.
+pub(crate) type Heard = Option<(Event, Span)>;
+
+/// Between two things that a specification puts closer, or one over the other.
+const SHORTEST_GAP_SECS: f64 = 0.35;
 
 /// A track being filled.
 pub(crate) struct Track {
@@ -130,4 +137,66 @@ pub(crate) fn of_events(events: &[Event], rng: &mut Rng) -> (Sound, Vec<Span>) {
     track.pause(rng.range_f64(0.2, 0.5));
     let level = rng.range_f64(0.002, 0.008);
     (track.finish(level, rng), spans)
+}
+
+/// The stream of a part of a specified track: to move one thing changes nothing else.
+fn stream(seed: u32, part: &str) -> Rng {
+    Rng::keyed(u64::from(seed), &format!("composed/track/{part}"))
+}
+
+/// The events of a specification, each where it is wished, or as soon as the one before is over.
+pub(crate) fn of_specified(sounds: &[EventSpec], seed: u32) -> (Sound, Vec<Span>) {
+    let mut track = Track::new();
+    let mut spans: Vec<Span> = Vec::new();
+    for own in sounds {
+        let after = spans.last().map_or(0.2, |span| span.1 + SHORTEST_GAP_SECS);
+        track.pause_until(own.at_secs.max(after));
+        let rng = &mut stream(seed, own.event.name());
+        spans.push(track.event(own.event, own.secs, rng));
+    }
+    track.pause(0.35);
+    let level = 0.004;
+    (track.finish(level, &mut stream(seed, "noise")), spans)
+}
+
+/// The spoken sentences of a specification, each where it is wished, or as soon as the one before is over.
+pub(crate) fn of_said(
+    said: &[SaidSpec],
+    seed: u32,
+) -> Result<(Sound, Vec<(Fact, Span)>), WorldError> {
+    let mut track = Track::new();
+    let mut told: Vec<(Fact, Span)> = Vec::new();
+    for own in said {
+        let (Some(fact), Some(voice)) = (own.fact.fact(), own.voice()) else {
+            return Err(WorldError::Unspeakable(own.fact.sentence()));
+        };
+        let after = told
+            .last()
+            .map_or(0.1, |(_, span)| span.1 + SHORTEST_GAP_SECS);
+        track.pause_until(own.at_secs.max(after));
+        let rng = &mut stream(seed, &own.fact.sentence());
+        let span = track.fact(fact, voice, own.speed, rng)?;
+        told.push((fact, span));
+    }
+    track.pause(0.2);
+    let level = 0.002;
+    Ok((track.finish(level, &mut stream(seed, "noise")), told))
+}
+
+/// The sounds of a specified film, each within its scene.
+pub(crate) fn of_scenes(scenes: &[Scene], specs: &[SceneSpec], seed: u32) -> (Sound, Vec<Heard>) {
+    let mut track = Track::new();
+    let mut heard: Vec<Heard> = Vec::new();
+    for (scene, spec) in scenes.iter().zip(specs) {
+        heard.push(spec.heard.as_ref().map(|own| {
+            track.pause_until(scene.start_secs + own.at_secs);
+            let rng = &mut stream(seed, own.event.name());
+            (own.event, track.event(own.event, own.secs, rng))
+        }));
+    }
+    if let Some(last) = scenes.last() {
+        track.pause_until(last.end_secs);
+    }
+    let level = 0.004;
+    (track.finish(level, &mut stream(seed, "noise")), heard)
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// Workspace crates that each crate may name in its manifest.
-const MAY_DEPEND: [(&str, &[&str]); 10] = [
+const MAY_DEPEND: [(&str, &[&str]); 11] = [
     ("attribution", &[]),
     ("media", &[]),
     ("world", &["media"]),
@@ -19,6 +19,7 @@ const MAY_DEPEND: [(&str, &[&str]); 10] = [
     ("app", &["attribution"]),
     ("frontend", &["app"]),
     ("frontend-compose", &["app"]),
+    ("frontend-world", &["app", "world"]),
     (
         "server",
         &["app", "attribution", "engine", "hub", "media", "world"],
@@ -68,6 +69,7 @@ fn folder_of(name: &'static str) -> &'static str {
     match name {
         "dataset" => "train/dataset",
         "frontend-compose" => "frontend/compose",
+        "frontend-world" => "frontend/world",
         _ => name,
     }
 }

@@ -10,7 +10,11 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::shell::{self, Cargo};
 
 /// Packages that become wasm modules, and the modules' names.
-const MODULES: [(&str, &str); 2] = [("frontend", "omnitrace"), ("frontend-compose", "compose")];
+const MODULES: [(&str, &str); 3] = [
+    ("frontend", "omnitrace"),
+    ("frontend-compose", "compose"),
+    ("frontend-world", "world"),
+];
 
 /// What a page that shows a trace loads besides its HTML and media.
 const VIEWER: [&str; 4] = [
@@ -19,7 +23,12 @@ const VIEWER: [&str; 4] = [
     "pkg/omnitrace.css",
     "boot.js",
 ];
-const COMPOSER: [&str; 2] = ["pkg/compose_bg.wasm", "pkg/compose.js"];
+const OTHERS: [&str; 4] = [
+    "pkg/compose_bg.wasm",
+    "pkg/compose.js",
+    "pkg/world_bg.wasm",
+    "pkg/world.js",
+];
 
 /// Most bytes of these, compressed.
 const MAX_VIEWER_BYTES: u64 = 300_000;
@@ -57,6 +66,9 @@ pub fn build() -> Result<()> {
         optimise(&pkg.join(format!("{name}_bg.wasm")))?;
     }
     fs::copy(root.join("style/main.css"), pkg.join("omnitrace.css")).context("style/main.css")?;
+    // Fetched by the page /world when something is to be spoken.
+    fs::copy(root.join("world/assets/words.bank"), pkg.join("words.bank"))
+        .context("world/assets/words.bank")?;
     copy_tree(&root.join("public"), &site)?;
     compress(&site)?;
     weigh(&site)
@@ -121,7 +133,7 @@ fn compress(folder: &Path) -> Result<()> {
 /// What a trace page loads, compressed, against [`MAX_VIEWER_BYTES`].
 fn weigh(site: &Path) -> Result<()> {
     let mut viewer = 0;
-    for name in VIEWER.into_iter().chain(COMPOSER) {
+    for name in VIEWER.into_iter().chain(OTHERS) {
         let size = |name: &str| {
             let bytes = fs::metadata(site.join(name)).with_context(|| name.to_owned());
             bytes.map(|file| file.len())

@@ -123,6 +123,8 @@ fn clippy_wasm() -> Result<()> {
             "frontend",
             "-p",
             "frontend-compose",
+            "-p",
+            "frontend-world",
             "--target",
             "wasm32-unknown-unknown",
             "--target-dir",

@@ -62,6 +62,7 @@ pub fn Home() -> impl IntoView {
             <p class="lead">{SENTENCE}</p>
             <p class="actions">
                 <A href="/new" attr:class="button primary">"Trace your own"</A>
+                <A href="/world" attr:class="button">"Draw and play one"</A>
                 <a href="#gallery" class="button">"Examples"</a>
             </p>
         </section>

@@ -8,6 +8,7 @@ mod new;
 mod privacy;
 mod report;
 mod trace;
+mod world;
 
 pub use about::About;
 pub use evaluation::Eval;
@@ -17,3 +18,4 @@ pub use new::New;
 pub use privacy::Privacy;
 pub use report::ReportPage;
 pub use trace::{ComparePage, DeletePage, EmbedPage, StagePage, TracePage};
+pub use world::World;

@@ -23,6 +23,7 @@ pub fn New() -> impl IntoView {
         <section class="compose">
             <h1>"New trace"</h1>
             <p class="lead">"An instruction, then any mix of words, pictures, sounds and films, in the order in which the model shall read them."</p>
+            <p><a href="/world">"Draw a picture, arrange sounds or cut a clip here"</a>" for the small model, and see truth against trace."</p>
             <Alive part="compose" data=data.clone()>
                 <Composer data/>
             </Alive>

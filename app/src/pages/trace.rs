@@ -5,6 +5,7 @@ use leptos_meta::{Meta, Title};
 use leptos_router::hooks::{use_params_map, use_url};
 
 use crate::alive::Alive;
+use crate::beside::Beside;
 use crate::compare::{Compare, CompareView};
 use crate::data::{TraceView as Trace, lent};
 use crate::pages::missing::Missing;
@@ -69,6 +70,10 @@ fn shown(part: &'static str, setting: Setting) -> AnyView {
     } else {
         format!("?{}", query.trim_start_matches('?'))
     };
+    let below = (setting == Setting::Page).then(|| {
+        let (id, finished) = (trace.id.clone(), trace.record.is_some());
+        view! { <Beside id finished/> }
+    });
     let card = match trace.record {
         Some(_) => format!("{}/t/{}/card.png{and_query}", origin(), trace.id),
         None => format!("{}/og.png", origin()),
@@ -85,6 +90,7 @@ fn shown(part: &'static str, setting: Setting) -> AnyView {
         <Alive part data=trace.clone()>
             <TraceView trace query setting/>
         </Alive>
+        {below}
     }
     .into_any()
 }

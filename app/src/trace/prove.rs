@@ -1,5 +1,5 @@
 //! "Prove it": the pinned sentence is scored again without the sources it cites, and without as many random ones.
-//! In: the pinned sentence. Out: two bars, a verdict in words, and on request the answer without them.
+//! In: the pinned sentence. Out: two bars, a verdict in words, and on request a trace of its own without them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::desk::Desk;
 use crate::lens::Lens;
-use crate::send::post_json;
+use crate::send::{UNREADABLE, go, post_json};
 
 /// What the server measured, as far as it is shown.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -18,18 +18,12 @@ struct Measured {
     fall: f64,
     random: Vec<Draw>,
     random_fall: Option<f64>,
-    regenerated: Option<Regenerated>,
     secs: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Draw {
     fall: f64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct Regenerated {
-    text: String,
 }
 
 /// Where the last question stands.
@@ -54,7 +48,6 @@ pub fn Prove(
     let desk = Desk::around();
     let asked = RwSignal::new(Asked::Nothing);
     let size = Lens::recorded(&record).size;
-    let original = StoredValue::new(record.response.clone());
     let pinned = Memo::new(move |_| desk.focus.with(|focus| focus.pinned_chunk()));
     let cited = Memo::new(move |_| {
         desk.shown.with(|shown| {
@@ -69,42 +62,41 @@ pub fn Prove(
         cited.track();
         asked.set(Asked::Nothing);
     });
-    let url = StoredValue::new(format!("/api/traces/{id}/faithfulness"));
-    let ask = move |regenerate: bool| {
+    let url = StoredValue::new(format!("/api/traces/{id}"));
+    let ask = move |again: bool| {
         let Some(chunk) = pinned.get_untracked() else {
             return;
         };
         let units: Vec<String> = cited.get_untracked().iter().map(u32::to_string).collect();
-        let json = format!(
-            "{{\"chunk\":{chunk},\"units\":[{}],\"draws\":8,\"regenerate\":{regenerate}}}",
-            units.join(",")
-        );
+        let units = units.join(",");
+        let (to, json) = match again {
+            true => ("without", format!("{{\"units\":[{units}]}}")),
+            false => (
+                "faithfulness",
+                format!("{{\"chunk\":{chunk},\"units\":[{units}],\"draws\":8}}"),
+            ),
+        };
         asked.set(Asked::Waiting);
-        post_json(&url.get_value(), &json, move |answer| {
-            let _ = asked.try_set(match answer {
-                Err(sentence) => Asked::Refused(sentence),
-                Ok(text) => serde_json::from_str(&text).map_or_else(
-                    |_| {
-                        Asked::Refused(
-                            "The server's answer could not be read. Reload the page and try again."
-                                .to_owned(),
-                        )
-                    },
-                    Asked::Measured,
-                ),
+        post_json(&format!("{}/{to}", url.get_value()), &json, move |answer| {
+            let answer = answer.and_then(|text| match again {
+                // On the way there, it still waits.
+                true => go(&text).map(|()| Asked::Waiting),
+                false => (serde_json::from_str(&text).map(Asked::Measured))
+                    .map_err(|_| UNREADABLE.to_owned()),
             });
+            let _ = asked.try_set(answer.unwrap_or_else(Asked::Refused));
         });
     };
     let same_size = move || lens.with(|lens| lens.as_ref().is_some_and(|lens| lens.size == size));
     let answer = move || match asked.get() {
         Asked::Nothing => ().into_any(),
         Asked::Waiting => {
-            view! { <p class="soft" role="status">"Masking, scoring again …"</p> }.into_any()
+            view! { <p class="soft" role="status">"Masking its sources …"</p> }.into_any()
         }
         Asked::Refused(sentence) => {
             view! { <p class="error" role="alert">{sentence}</p> }.into_any()
         }
-        Asked::Measured(found) => view! { <Found found original=original.get_value()/> }.into_any(),
+        Asked::Measured(found) => view! { <Found found/> }.into_any(),
     };
     move || {
         let chunk = pinned.get().filter(|_| same_size())?;
@@ -114,7 +106,7 @@ pub fn Prove(
                 <p class="prove-ask">
                     <span class="eyebrow">{format!("Sentence {}", chunk + 1)}</span>
                     <button type="button" class="button small" data-prove="" disabled=none on:click=move |_| ask(false)>"Prove it"</button>
-                    <button type="button" class="button small" data-regenerate="" disabled=none on:click=move |_| ask(true)>"Regenerate without its sources"</button>
+                    <button type="button" class="button small" data-regenerate="" disabled=none on:click=move |_| ask(true)>"Answer again without its sources"</button>
                 </p>
                 {none.then(|| view! { <p class="soft">"It cites nothing, so there is nothing to take away."</p> })}
                 {answer}
@@ -125,7 +117,7 @@ pub fn Prove(
 }
 
 #[component]
-fn Found(found: Measured, original: String) -> impl IntoView {
+fn Found(found: Measured) -> impl IntoView {
     let random = found.random_fall;
     let most = found
         .random
@@ -161,16 +153,6 @@ fn Found(found: Measured, original: String) -> impl IntoView {
             })}
         </div>
         <p class="verdict" role="status">{verdict}</p>
-        {found.regenerated.map(|without| {
-            let same = without.text.trim() == original.trim();
-            view! {
-                <figure class="without">
-                    <figcaption class="eyebrow">"The answer without them"</figcaption>
-                    <blockquote data-without="">{without.text.trim().to_owned()}</blockquote>
-                    {same.then(|| view! { <p class="soft">"Word for word the same: the model did not need them."</p> })}
-                </figure>
-            }
-        })}
         <p class="soft fine">{format!("Fall of the sentence's log-probability, natural, summed over its tokens; 8 random draws as dots; {:.1} s.", found.secs)}</p>
     }
     .into_any()

@@ -85,6 +85,11 @@ impl Record {
                 return damaged("a unit that its source does not hold");
             }
         }
+        if let Some(own) = &self.child_of
+            && own.without.iter().any(|unit| *unit as usize >= units)
+        {
+            return damaged("a unit left out that there is not");
+        }
         let (mut byte, mut token) = (0, 0);
         for chunk in &self.chunks {
             let text = self.response.get(chunk.start as usize..chunk.end as usize);

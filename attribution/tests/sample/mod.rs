@@ -123,6 +123,7 @@ pub fn traced(method: &Method) -> (Record, Vec<ClosedChunk>) {
             prompt_tokens: layout.positions() as u32,
             ..Receipt::default()
         },
+        child_of: None,
     };
     (record, closed)
 }

@@ -143,6 +143,8 @@ pub struct Replay<'a> {
     request: &'a TraceRequest,
     prompt: Prompt,
     embeds: Tensor,
+    /// Units that were left out when the record was made.
+    absent: Vec<u32>,
     /// Per unit: its group's index, or none where the record's method may not cite it.
     group_of: Vec<Option<usize>>,
 }
@@ -168,13 +170,16 @@ impl<'a> Replay<'a> {
                     .to_owned(),
             ));
         }
-        let group_of = record
-            .units
-            .iter()
-            .map(|unit| {
+        // A child trace was generated without some units: they are not there to be removed.
+        let absent = record.child_of.as_ref().map(|own| own.without.clone());
+        let absent = absent.unwrap_or_default();
+        let group_of = (0u32..)
+            .zip(&record.units)
+            .map(|(index, unit)| {
                 let source = record.sources.get(unit.source as usize)?;
                 let citable = record.method.cite_prompt || source.role == SourceRole::Content;
-                (citable && unit.positions > 0).then(|| score::group(source, unit).index())
+                let there = unit.positions > 0 && !absent.contains(&index);
+                (citable && there).then(|| score::group(source, unit).index())
             })
             .collect();
         Ok(Self {
@@ -183,6 +188,7 @@ impl<'a> Replay<'a> {
             request,
             prompt,
             embeds,
+            absent,
             group_of,
         })
     }
@@ -395,10 +401,7 @@ impl<'a> Replay<'a> {
 
     /// Per prompt position: whether it stays when `units` go.
     fn kept(&self, units: &[u32]) -> Vec<bool> {
-        let gone = |unit: &Option<u32>| unit.is_some_and(|unit| units.contains(&unit));
-        (self.prompt.layout.unit_of.iter())
-            .map(|unit| !gone(unit))
-            .collect()
+        rescore::kept(&self.prompt, &[units, &self.absent].concat())
     }
 
     /// The answer without the units; `None` once `go_on` says no.

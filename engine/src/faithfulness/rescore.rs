@@ -52,6 +52,14 @@ pub(crate) fn step_by_step<F: Family + ?Sized>(
     Ok(Some(all))
 }
 
+/// Per prompt position: whether it stays when `units` go.
+pub(crate) fn kept(prompt: &Prompt, units: &[u32]) -> Vec<bool> {
+    let gone = |unit: &Option<u32>| unit.is_some_and(|unit| units.contains(&unit));
+    (prompt.layout.unit_of.iter())
+        .map(|unit| !gone(unit))
+        .collect()
+}
+
 /// The prompt's kept rows, everyone where it was.
 pub(crate) fn without(
     prompt: &Prompt,

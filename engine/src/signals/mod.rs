@@ -129,6 +129,28 @@ pub struct StepScores {
     pub layers: Vec<f32>,
 }
 
+impl StepScores {
+    /// The scores of a prompt of which only the `kept` positions were run, over all of its positions: 0 where there was none.
+    pub(crate) fn spread(self, kept: &[bool]) -> Self {
+        let there = kept.iter().filter(|kept| **kept).count();
+        let row = |own: &[f32]| -> Vec<f32> {
+            let mut own = own.iter();
+            (kept.iter())
+                .map(|kept| match kept {
+                    true => own.next().copied().unwrap_or(0.0),
+                    false => 0.0,
+                })
+                .collect()
+        };
+        Self {
+            attmean: row(&self.attmean),
+            attraw: row(&self.attraw),
+            attgrads: row(&self.attgrads),
+            layers: (self.layers.chunks(there.max(1))).flat_map(row).collect(),
+        }
+    }
+}
+
 /// The signals that are made of a step's rows: knows the units, remembers the steps before, and allocates once.
 #[derive(Debug)]
 pub(crate) struct Derived {
@@ -227,6 +249,20 @@ mod tests {
         let layers = [elsewhere, [0.5, 0.0, 0.0, 0.0, 0.0]].concat();
         focus::focus(&layers, &ground(), &mut masses, &mut out);
         assert_eq!(out, [0.75, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn scores_go_back_to_where_their_positions_were() {
+        let scores = StepScores {
+            attmean: vec![0.1, 0.2],
+            attraw: vec![0.3, 0.4],
+            attgrads: vec![0.5, 0.6],
+            layers: vec![0.1, 0.2, 0.7, 0.8],
+        };
+        let spread = scores.spread(&[true, false, true]);
+        assert_eq!(spread.attmean, [0.1, 0.0, 0.2]);
+        assert_eq!(spread.attraw, [0.3, 0.0, 0.4]);
+        assert_eq!(spread.layers, [0.1, 0.0, 0.2, 0.7, 0.0, 0.8]);
     }
 
     #[test]

@@ -420,6 +420,7 @@ fn trace_one(
         transcripts,
         prompt: job.sample.prompt.clone(),
         items,
+        without: Vec::new(),
         options,
     };
     ears.listen(&mut request)?;

@@ -15,7 +15,8 @@ use crate::error::ServerError;
 use crate::jobs::{Job, Jobs, Place, Refused};
 use crate::live::Live;
 use crate::models::{ModelSpec, ModelStates};
-use crate::store::{NewTrace, Pending, Policy, Report, Store, Stored, Swept};
+use crate::store::{Child, NewTrace, Pending, Policy, Report, Store, Stored, Swept};
+use crate::truth::Truth;
 
 /// Traces of the last life by which the first waits of this one are told.
 const REMEMBERED: u32 = 48;
@@ -118,6 +119,14 @@ impl Depot for Embedded {
 
     fn record_json(&self, id: &str) -> Result<Option<String>, ServerError> {
         self.store.record_json(id)
+    }
+
+    fn truth(&self, id: &str) -> Result<Option<Truth>, ServerError> {
+        self.store.truth(id)
+    }
+
+    fn children(&self, id: &str) -> Result<Vec<Child>, ServerError> {
+        self.store.children(id)
     }
 
     fn gallery_origin(&self, id: &str) -> Result<Option<String>, ServerError> {

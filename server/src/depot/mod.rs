@@ -15,7 +15,8 @@ use crate::checks::Check;
 use crate::error::ServerError;
 use crate::jobs::{Job, Place, Refused};
 use crate::live::Live;
-use crate::store::{NewTrace, Policy, Report, Stored, Swept};
+use crate::store::{Child, NewTrace, Policy, Report, Stored, Swept};
+use crate::truth::Truth;
 
 mod embedded;
 
@@ -71,6 +72,10 @@ pub trait Depot: Send + Sync + 'static {
     fn load(&self, id: &str) -> Result<Option<Stored>, ServerError>;
     /// A finished trace's record, as JSON.
     fn record_json(&self, id: &str) -> Result<Option<String>, ServerError>;
+    /// What is true of a trace; none where that is not known.
+    fn truth(&self, id: &str) -> Result<Option<Truth>, ServerError>;
+    /// The traces that repeat this one's question without some sources, in the order of their acceptance.
+    fn children(&self, id: &str) -> Result<Vec<Child>, ServerError>;
     /// What a shipped example was made from; `None` when it is not there.
     fn gallery_origin(&self, id: &str) -> Result<Option<String>, ServerError>;
     /// The short id of a trace seen like this; the same view always has the same.

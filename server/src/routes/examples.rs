@@ -1,16 +1,17 @@
 //! `POST /api/examples/{task}?seed=N`: "surprise me", a sample of the synthetic world as a new trace.
 
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use world::Task;
 
+use super::traces::Submission;
 use super::{AppState, blocking, traces};
 use crate::error::ApiError;
 use crate::gallery;
-use crate::sample::Options;
+use crate::truth::Truth;
 
 /// Query of a surprise.
 #[derive(Debug, Deserialize)]
@@ -58,27 +59,18 @@ pub async fn create(
         );
     };
     let depot = state.depot.clone();
-    let request = blocking(move || Ok(gallery::request(depot.files(), task, seed, model)?)).await?;
-    let answer = traces::submit(
-        &state,
-        request,
-        Options::default(),
-        task.name().to_owned(),
-        place,
-    )
+    let (request, truth) = blocking(move || {
+        let sample = gallery::sample(task, seed)?;
+        let request = gallery::request(depot.files(), &sample, model)?;
+        Ok((request, Truth::of(&sample, None)))
+    })
     .await?;
-    // A form without JavaScript follows the redirect; a program reads the JSON.
-    let html = parts
-        .headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|a| a.contains("text/html"));
-    match answer
-        .headers()
-        .get(header::LOCATION)
-        .and_then(|url| url.to_str().ok())
-    {
-        Some(url) if html => Ok(Redirect::to(url).into_response()),
-        _ => Ok(answer),
-    }
+    let submission = Submission {
+        request,
+        task: task.name().to_owned(),
+        truth: Some(truth),
+        ..Submission::default()
+    };
+    let answer = traces::submit(&state, submission, place).await?;
+    Ok(traces::for_form(&parts.headers, answer))
 }

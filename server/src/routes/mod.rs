@@ -24,12 +24,14 @@ use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::tokens::TokenSets;
 
+mod composed;
 mod entry;
 mod examples;
 mod faithfulness;
 mod figure;
 pub mod guard;
 mod health;
+mod kin;
 mod media;
 mod models;
 mod offline;
@@ -38,6 +40,7 @@ pub mod privacy;
 mod share;
 mod traces;
 mod upload;
+mod without;
 
 /// What every route shares.
 #[derive(Clone)]
@@ -106,6 +109,10 @@ pub fn router(state: AppState) -> Router {
         .route("/api/traces/{id}/events", get(traces::events))
         .route("/api/traces/{id}/stop", post(traces::stop))
         .route("/api/traces/{id}/faithfulness", post(faithfulness::ask))
+        .route(
+            "/api/traces/{id}/without",
+            post(without::create).layer(DefaultBodyLimit::max(1 << 20)),
+        )
         .route("/api/traces/{id}/share", post(share::create))
         .route("/api/traces/{id}/delete", post(share::delete))
         .route("/api/traces/{id}/report", post(privacy::report))
@@ -121,6 +128,10 @@ pub fn router(state: AppState) -> Router {
         .route("/t/{id}/figure.png", get(figure::png))
         .route("/t/{id}/page.html", get(offline::page))
         .route("/api/examples/{task}", post(examples::create))
+        .route(
+            "/api/world",
+            post(composed::create).layer(DefaultBodyLimit::max(64 << 10)),
+        )
         .route("/api/models", get(models::list))
         .route("/api/limits", get(models::limits))
         .route("/livez", get(health::live))

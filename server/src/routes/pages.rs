@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use app::beside::{Lineage, TruthView};
 use app::data::{GalleryCard, LimitsView, ModelView, PageData, PolicyView, TraceStatus, TraceView};
 use app::evaluation::Evaluation;
 use attribution::record::{Record, SourceItem};
@@ -16,7 +17,7 @@ use leptos_axum::{
 };
 
 use super::models::limits_view;
-use super::{AppState, entry};
+use super::{AppState, entry, kin};
 use crate::error::ServerError;
 use crate::jobs::Place;
 use crate::store::{self, State as Stored};
@@ -86,6 +87,30 @@ impl PageData for AppState {
 
     fn policy(&self) -> PolicyView {
         self.policy.clone()
+    }
+
+    fn truth(&self, id: &str) -> Option<TruthView> {
+        let found = || -> Result<Option<TruthView>, ServerError> {
+            let Some(truth) = self.depot.truth(id)? else {
+                return Ok(None);
+            };
+            let json = self.depot.record_json(id)?;
+            let record: Option<Record> = json
+                .map(|json| store::from_json("record", &json))
+                .transpose()?;
+            Ok(record.map(|record| crate::truth::compare(&record, &truth)))
+        };
+        found().unwrap_or_else(|error| {
+            tracing::error!(%id, %error, "a truth cannot be shown");
+            None
+        })
+    }
+
+    fn lineage(&self, id: &str) -> Lineage {
+        kin::lineage(&*self.depot, id).unwrap_or_else(|error| {
+            tracing::error!(%id, %error, "a trace's kin cannot be shown");
+            Lineage::default()
+        })
     }
 
     fn evaluation(&self) -> Option<Arc<Evaluation>> {

@@ -1,10 +1,11 @@
 //! `/api/traces`: send a question, read its record, follow its events, stop it.
 
 use app::data::{ModelState, RequestView};
+use attribution::record::ChildOf;
 use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use crate::error::ApiError;
 use crate::jobs::{Place, Refused};
 use crate::sample::Options;
 use crate::store::{NewTrace, State as Stored};
+use crate::truth::Truth;
 use crate::{id, sse};
 
 /// What was accepted.
@@ -53,25 +55,43 @@ pub async fn create(State(state): State<AppState>, request: Request) -> Result<R
     let request = Request::from_parts(parts, body);
     let (mut request, options) = upload::read(&state, request).await?;
     request.model = choose_model(&state, &options)?;
-    submit(&state, request, options, String::new(), place).await
+    let submission = Submission {
+        request,
+        options,
+        ..Submission::default()
+    };
+    submit(&state, submission, place).await
 }
 
-/// Queues a request whose media are stored.
+/// What is to be traced; its media are stored.
+#[derive(Debug, Default)]
+pub struct Submission {
+    pub request: RequestView,
+    pub options: Options,
+    /// World task, or empty.
+    pub task: String,
+    /// Where it is known.
+    pub truth: Option<Truth>,
+    /// Of which trace it repeats the question, and what it leaves out.
+    pub child_of: Option<ChildOf>,
+}
+
+/// Queues it.
 pub async fn submit(
     state: &AppState,
-    request: RequestView,
-    options: Options,
-    task: String,
+    submission: Submission,
     place: Admitted,
 ) -> Result<Response, ApiError> {
     let (id, delete_key) = (id::fresh()?, id::fresh()?);
     let new = NewTrace {
         id: id.clone(),
-        request,
-        options,
-        task,
+        request: submission.request,
+        options: submission.options,
+        task: submission.task,
         gallery: None,
         delete_key: Some(delete_key.clone()),
+        truth: submission.truth,
+        child_of: submission.child_of,
     };
     let depot = state.depot.clone();
     let wait_secs = blocking(move || {
@@ -82,6 +102,19 @@ pub async fn submit(
     place.keep(&id);
     tracing::info!(%id, "trace accepted");
     Ok(accepted(id, &delete_key, wait_secs))
+}
+
+/// What a form gets: with JavaScript or from a program the JSON; a plain form follows the redirect.
+pub fn for_form(headers: &HeaderMap, answer: Response) -> Response {
+    let html = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let to = answer.headers().get(header::LOCATION);
+    match to.and_then(|url| url.to_str().ok()) {
+        Some(url) if html => Redirect::to(url).into_response(),
+        _ => answer,
+    }
 }
 
 /// The error of a refused job.

@@ -6,7 +6,7 @@ use crate::blobs::Blobs;
 use crate::error::ServerError;
 
 /// `PRAGMA user_version` of a database that this program wrote.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS traces (
@@ -51,6 +51,18 @@ const TABLES: &str = "
         id            TEXT PRIMARY KEY,
         at            INTEGER NOT NULL
     );
+    -- What is true of a sample of the synthetic world.
+    CREATE TABLE IF NOT EXISTS truths (
+        id            TEXT PRIMARY KEY,
+        truth         TEXT NOT NULL
+    );
+    -- Which trace repeats which, and without what.
+    CREATE TABLE IF NOT EXISTS children (
+        id            TEXT PRIMARY KEY,
+        parent        TEXT NOT NULL,
+        without       TEXT NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS children_by_parent ON children (parent);
     CREATE INDEX IF NOT EXISTS traces_by_state ON traces (state);
     CREATE INDEX IF NOT EXISTS media_by_trace ON media_of (id);
     CREATE INDEX IF NOT EXISTS shares_by_trace ON shares (id);

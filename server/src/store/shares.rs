@@ -6,6 +6,20 @@ use super::Store;
 use crate::error::ServerError;
 use crate::id;
 
+/// Only a hash of the key is kept: who reads the database cannot delete over HTTP.
+pub(super) fn keep_delete_key(
+    database: &Connection,
+    id: &str,
+    key: &str,
+) -> Result<(), ServerError> {
+    let hash = blake3::hash(key.as_bytes()).to_hex();
+    database.execute(
+        "INSERT OR REPLACE INTO delete_keys (id, hash) VALUES (?1, ?2)",
+        params![id, hash.as_str()],
+    )?;
+    Ok(())
+}
+
 impl Store {
     /// The short id of a trace seen like this; the same view always has the same.
     pub fn share(&self, id: &str, view: &str) -> Result<String, ServerError> {
@@ -52,7 +66,15 @@ impl Store {
             let hashes = rows.query_map([id], |row| row.get(0))?;
             hashes.collect::<Result<_, _>>()?
         };
-        for table in ["traces", "shares", "delete_keys", "media_of", "reports"] {
+        for table in [
+            "traces",
+            "shares",
+            "delete_keys",
+            "media_of",
+            "reports",
+            "truths",
+            "children",
+        ] {
             change.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [id])?;
         }
         change.commit()?;
@@ -62,18 +84,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Only a hash of the key is kept: who reads the database cannot delete over HTTP.
-pub(super) fn keep_delete_key(
-    database: &Connection,
-    id: &str,
-    key: &str,
-) -> Result<(), ServerError> {
-    let hash = blake3::hash(key.as_bytes()).to_hex();
-    database.execute(
-        "INSERT OR REPLACE INTO delete_keys (id, hash) VALUES (?1, ?2)",
-        params![id, hash.as_str()],
-    )?;
-    Ok(())
 }

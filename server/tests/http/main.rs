@@ -8,6 +8,7 @@
 
 mod admission;
 mod backup;
+mod composed;
 mod faithfulness;
 mod guard;
 mod house;
@@ -22,3 +23,4 @@ mod privacy;
 mod refusals;
 mod share;
 mod survival;
+mod without;

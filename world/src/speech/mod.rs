@@ -16,6 +16,7 @@ pub const SPEECH_PEAK: f32 = 0.5;
 pub const SPEED_RANGE: (f64, f64) = (0.75, 1.35);
 
 /// The rendered words, made by `train/bank/make.py`.
+#[cfg(feature = "bank")]
 static WORDS: &[u8] = include_bytes!("../../assets/words.bank");
 
 /// Where a word is heard: the seconds from its onset to its end.
@@ -50,10 +51,34 @@ pub const VOICES: [Voice; 12] = [
     voice("maple", true),
 ];
 
-/// The shipped bank, parsed once; `None` only if the asset were damaged, which a test rules out.
+/// The bank, parsed once; `Some(None)` only if the asset were damaged, which a test rules out.
+static BANK: OnceLock<Option<Bank<'static>>> = OnceLock::new();
+
+#[cfg(feature = "bank")]
 fn shipped() -> Option<&'static Bank<'static>> {
-    static BANK: OnceLock<Option<Bank<'static>>> = OnceLock::new();
     BANK.get_or_init(|| Bank::parse(WORDS)).as_ref()
+}
+
+#[cfg(not(feature = "bank"))]
+fn shipped() -> Option<&'static Bank<'static>> {
+    BANK.get()?.as_ref()
+}
+
+/// Gives a program without the bank its words: the bytes of `assets/words.bank`, kept for good. False where they are damaged.
+///
+/// Until then nothing can be spoken; afterwards, and in a program that has the bank inside, it does nothing.
+pub fn lend(bytes: Vec<u8>) -> bool {
+    if shipped().is_none() {
+        let bytes: &'static [u8] = bytes.leak();
+        BANK.get_or_init(|| Bank::parse(bytes));
+    }
+    shipped().is_some()
+}
+
+/// Whether words can be spoken.
+#[must_use]
+pub fn can_speak() -> bool {
+    shipped().is_some()
 }
 
 /// Speaks `words` in `voice`: the sound at 16 kHz, and for each word the seconds from its onset to its end.

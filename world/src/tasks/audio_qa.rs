@@ -3,9 +3,10 @@
 use crate::draw::Draw;
 use crate::rng::Rng;
 use crate::sample::Support;
-use crate::script::{Options, Script, wording_with};
+use crate::script::{Options, Script, chosen_wording, wording_with};
 use crate::sound::Event;
-use crate::track;
+use crate::spec::{Asked, EventSpec, Kind};
+use crate::track::{self, Span};
 
 /// The instruction's wordings.
 pub(crate) const PROMPTS: &[&str] = &[
@@ -26,6 +27,25 @@ const NEXT_TO: &[&str] = &[
     "What comes right {}?",
 ];
 
+/// What may be asked, and how; before and after are said in the place of `{}`.
+pub(crate) fn wordings(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::First | Kind::Last => AT_AN_END,
+        Kind::After | Kind::Before => NEXT_TO,
+        _ => &[],
+    }
+}
+
+/// What stands in the place of `{}`: `first`, or `after the bell`.
+pub(crate) fn key(kind: Kind, of: Event) -> String {
+    match kind {
+        Kind::First => "first".to_owned(),
+        Kind::Last => "last".to_owned(),
+        Kind::After => format!("after the {}", of.name()),
+        _ => format!("before the {}", of.name()),
+    }
+}
+
 pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let count = match rng.below(20) {
         0..3 => 2,
@@ -37,10 +57,41 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let events = draw.events(count, rng);
     let (sound, spans) = track::of_events(&events, rng);
     script.audio(sound);
-    for (k, (event, &(start, end))) in events.iter().zip(&spans).enumerate() {
+    tell(script, &events, &spans);
+    let last = count - 1;
+    // Which sound is spoken of, and what about it.
+    let (kind, of) = match rng.below(4) {
+        0 => (Kind::First, 0),
+        1 => (Kind::Last, last),
+        2 => (Kind::After, rng.between(1, last) - 1),
+        _ => (Kind::Before, rng.between(0, last - 1) + 1),
+    };
+    let question = wording_with(wordings(kind), &key(kind, events[of]), rng);
+    ask(script, kind, of, &question, &events, &spans, rng);
+}
+
+/// The sounds of a specification, and its question. The specification is checked.
+pub(crate) fn compose(script: &mut Script, sounds: &[EventSpec], asked: Asked, seed: u32) {
+    let (sound, spans) = track::of_specified(sounds, seed);
+    let events: Vec<Event> = sounds.iter().map(|own| own.event).collect();
+    script.audio(sound);
+    tell(script, &events, &spans);
+    let Some(&of) = events.get(asked.of) else {
+        return;
+    };
+    let question = chosen_wording(wordings(asked.kind), asked.wording, &key(asked.kind, of));
+    let rng = &mut Rng::keyed(u64::from(seed), "composed/audio-qa/options");
+    ask(
+        script, asked.kind, asked.of, &question, &events, &spans, rng,
+    );
+}
+
+/// Says what is heard, in order.
+fn tell(script: &mut Script, events: &[Event], spans: &[Span]) {
+    for (k, (event, &(start, end))) in events.iter().zip(spans).enumerate() {
         let opening = match k {
             0 => "The first sound is",
-            _ if k + 1 == count => "The last sound is",
+            _ if k + 1 == events.len() => "The last sound is",
             _ => "Then there is",
         };
         script.say(
@@ -48,33 +99,28 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             Support::time(start, end),
         );
     }
-    let last = count - 1;
-    let (answer, question, conclusion) = match rng.below(4) {
-        end @ 0..2 => {
-            let (answer, when) = [(0, "first"), (last, "last")][end];
-            let found = events[answer].with_article();
-            (
-                answer,
-                wording_with(AT_AN_END, when, rng),
-                format!("So the {when} sound is {found}."),
-            )
-        }
-        kind => {
-            let (word, answer, key) = if kind == 2 {
-                let k = rng.between(1, last);
-                ("after", k, events[k - 1])
-            } else {
-                let k = rng.between(0, last - 1);
-                ("before", k, events[k + 1])
-            };
-            let beside = format!("{word} the {}", key.name());
-            let found = events[answer].with_article();
-            (
-                answer,
-                wording_with(NEXT_TO, &beside, rng),
-                format!("So right {beside} there is {found}."),
-            )
-        }
+}
+
+/// The question about the sound `of`, with its options and the conclusion.
+fn ask(
+    script: &mut Script,
+    kind: Kind,
+    of: usize,
+    question: &str,
+    events: &[Event],
+    spans: &[Span],
+    rng: &mut Rng,
+) {
+    let answer = match kind {
+        Kind::After => of + 1,
+        Kind::Before => of.saturating_sub(1),
+        _ => of,
+    };
+    let found = events[answer].with_article();
+    let key = key(kind, events[of]);
+    let conclusion = match kind {
+        Kind::First | Kind::Last => format!("So the {key} sound is {found}."),
+        _ => format!("So right {key} there is {found}."),
     };
     // One wrong option is heard as well, so that hearing alone does not tell; the other may not be.
     let mut wrong: Vec<Event> = events
@@ -93,5 +139,5 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
         rng,
     );
     let (start, end) = spans[answer];
-    script.ask(&question, &options, &conclusion, Support::time(start, end));
+    script.ask(question, &options, &conclusion, Support::time(start, end));
 }

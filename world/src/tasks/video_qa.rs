@@ -1,13 +1,15 @@
 //! Video question: a film of two to five scenes with sound events; what is shown when, or heard with what.
 
+use crate::Split;
 use crate::attributes::Look;
 use crate::draw::Draw;
 use crate::film;
 use crate::rng::Rng;
 use crate::sample::{Scene, Support};
-use crate::script::{Options, Script, wording_with, wrong_looks};
+use crate::script::{Options, Script, chosen_wording, wording_with, wrong_looks};
 use crate::sound::Event;
-use crate::track::{Span, Track};
+use crate::spec::{Asked, Kind, SceneSpec};
+use crate::track::{self, Heard, Track};
 
 /// The instruction's wordings.
 pub(crate) const PROMPTS: &[&str] = &[
@@ -34,15 +36,68 @@ const HEARD_WHILE_SEEN: &[&str] = &[
     "Which sound comes while the {} is on the screen?",
 ];
 
-/// A scene's sound.
-type Heard = Option<(Event, Span)>;
+/// What may be asked, and how.
+pub(crate) fn wordings(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::First | Kind::Last => AT_AN_END,
+        Kind::SeenWhenHeard => SEEN_WHEN_HEARD,
+        Kind::HeardWhileSeen => HEARD_WHILE_SEEN,
+        _ => &[],
+    }
+}
+
+/// What stands in the place of `{}`: `first`, the name of a sound, or of what is shown. None where a scene has no sound.
+pub(crate) fn key(kind: Kind, look: Look, heard: Option<Event>) -> Option<String> {
+    match kind {
+        Kind::First => Some("first".to_owned()),
+        Kind::Last => Some("last".to_owned()),
+        Kind::SeenWhenHeard => heard.map(|event| event.name().to_owned()),
+        _ => heard.map(|_| look.name()),
+    }
+}
 
 pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
     let scenes = scenes(draw, rng);
     let (sound, heard) = soundtrack(&scenes, draw, rng);
     script.video(film::draw(scenes.clone(), sound, rng));
-    let last = scenes.len() - 1;
-    for (k, (scene, heard)) in scenes.iter().zip(&heard).enumerate() {
+    tell(script, &scenes, &heard);
+    let with_sound: Vec<usize> = (0..scenes.len()).filter(|&k| heard[k].is_some()).collect();
+    let noisy = rng.choose(&with_sound).copied().unwrap_or(0);
+    let (kind, scene) = match (rng.below(10), heard[noisy]) {
+        (3..7, Some(_)) => (Kind::SeenWhenHeard, noisy),
+        (7.., Some(_)) => (Kind::HeardWhileSeen, noisy),
+        _ if rng.chance(0.5) => (Kind::First, 0),
+        _ => (Kind::Last, scenes.len() - 1),
+    };
+    let event = heard[scene].map(|(event, _)| event);
+    let key = key(kind, scenes[scene].look, event).unwrap_or_default();
+    let question = wording_with(wordings(kind), &key, rng);
+    ask(script, draw, rng, kind, &question, &scenes, &heard, scene);
+}
+
+/// The scenes of a specification, and its question. The specification is checked.
+pub(crate) fn compose(script: &mut Script, specs: &[SceneSpec], asked: Asked, seed: u32) {
+    let scenes = crate::spec::cut(specs);
+    let (sound, heard) = track::of_scenes(&scenes, specs, seed);
+    script.video(film::draw_specified(scenes.clone(), sound, seed));
+    tell(script, &scenes, &heard);
+    let (Some(scene), Some(own)) = (scenes.get(asked.of), heard.get(asked.of)) else {
+        return;
+    };
+    let event = own.map(|(event, _)| event);
+    let key = key(asked.kind, scene.look, event).unwrap_or_default();
+    let question = chosen_wording(wordings(asked.kind), asked.wording, &key);
+    let rng = &mut Rng::keyed(u64::from(seed), "composed/video-qa/options");
+    // Wrong options are such as training may show.
+    let draw = &mut Draw::new(Split::Eval);
+    ask(
+        script, draw, rng, asked.kind, &question, &scenes, &heard, asked.of,
+    );
+}
+
+/// Says what is shown and heard, scene by scene.
+fn tell(script: &mut Script, scenes: &[Scene], heard: &[Heard]) {
+    for (k, (scene, heard)) in scenes.iter().zip(heard).enumerate() {
         let what = scene.look.with_article();
         let sentence = match k {
             0 => format!("First {what} is shown."),
@@ -56,75 +111,47 @@ pub(crate) fn write(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
             );
         }
     }
-    let with_sound: Vec<usize> = (0..scenes.len()).filter(|&k| heard[k].is_some()).collect();
-    let noisy = rng.choose(&with_sound).copied().unwrap_or(0);
-    let kind = rng.below(10);
-    if let (3.., Some((event, (start, end)))) = (kind, heard[noisy]) {
-        ask_about_both(
-            script,
-            draw,
-            rng,
-            &scenes,
-            noisy,
-            event,
-            [start, end],
-            kind < 7,
-        );
-        return;
-    }
-    let (k, when) = if rng.chance(0.5) {
-        (0, "first")
-    } else {
-        (last, "last")
-    };
-    let asked = wording_with(AT_AN_END, when, rng);
-    let look = scenes[k].look;
-    let wrong = wrong_looks(&others(&scenes, k), rng, draw);
-    let options = Options::new(&look.name(), wrong, rng);
-    let support = Support::time(scenes[k].start_secs, scenes[k].end_secs);
-    script.ask(
-        &asked,
-        &options,
-        &format!("So {} is shown {when}.", look.with_article()),
-        support,
-    );
 }
 
-/// A question whose key is in one of the two tracks and whose answer is in the other.
+/// The question about a scene, or about the sound in it, with its options and the conclusion.
 #[allow(clippy::too_many_arguments)] // one call, all of it the question's matter
-fn ask_about_both(
+fn ask(
     script: &mut Script,
     draw: &mut Draw,
     rng: &mut Rng,
+    kind: Kind,
+    question: &str,
     scenes: &[Scene],
+    heard: &[Heard],
     scene: usize,
-    event: Event,
-    span: [f64; 2],
-    key_is_heard: bool,
 ) {
     let look = scenes[scene].look;
-    let name = event.name();
-    let support = Support::time(span[0], span[1]);
-    if key_is_heard {
-        let asked = wording_with(SEEN_WHEN_HEARD, name, rng);
-        let wrong = wrong_looks(&others(scenes, scene), rng, draw);
-        let options = Options::new(&look.name(), wrong, rng);
-        let conclusion = format!(
-            "So when the {name} is heard there is {}.",
-            look.with_article()
-        );
-        script.ask(&asked, &options, &conclusion, support);
-    } else {
-        let what = look.name();
-        let asked = wording_with(HEARD_WHILE_SEEN, &what, rng);
-        let mut any = Event::ALL;
-        rng.shuffle(&mut any);
-        let options = Options::new(name, any.map(|e| e.name().to_owned()), rng);
-        let conclusion = format!(
-            "So while the {what} is shown there is {}.",
-            event.with_article()
-        );
-        script.ask(&asked, &options, &conclusion, support);
+    let what = look.name();
+    // The key is in one of the two tracks, the answer in the other; or both are in the pictures.
+    match (kind, heard[scene]) {
+        (Kind::SeenWhenHeard, Some((event, (start, end)))) => {
+            let wrong = wrong_looks(&others(scenes, scene), rng, draw);
+            let options = Options::new(&what, wrong, rng);
+            let (name, found) = (event.name(), look.with_article());
+            let conclusion = format!("So when the {name} is heard there is {found}.");
+            script.ask(question, &options, &conclusion, Support::time(start, end));
+        }
+        (Kind::HeardWhileSeen, Some((event, (start, end)))) => {
+            let mut any = Event::ALL;
+            rng.shuffle(&mut any);
+            let options = Options::new(event.name(), any.map(|e| e.name().to_owned()), rng);
+            let found = event.with_article();
+            let conclusion = format!("So while the {what} is shown there is {found}.");
+            script.ask(question, &options, &conclusion, Support::time(start, end));
+        }
+        _ => {
+            let when = if kind == Kind::First { "first" } else { "last" };
+            let wrong = wrong_looks(&others(scenes, scene), rng, draw);
+            let options = Options::new(&what, wrong, rng);
+            let support = Support::time(scenes[scene].start_secs, scenes[scene].end_secs);
+            let conclusion = format!("So {} is shown {when}.", look.with_article());
+            script.ask(question, &options, &conclusion, support);
+        }
     }
 }
 

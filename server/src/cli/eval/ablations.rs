@@ -7,7 +7,7 @@ use attribution::metrics::{Score, mean_over_samples, span_score, time_score};
 use attribution::record::{ChunkAttribution, Method, Modality, Record};
 use world::sample::Sample;
 
-use super::marks::Places;
+use crate::truth::Places;
 
 /// Switches a part off.
 type LeaveOut = fn(&mut CurationConfig);

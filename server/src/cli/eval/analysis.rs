@@ -10,8 +10,8 @@ use world::Task;
 use world::sample::Sample;
 
 use super::baselines::content;
-use super::marks::Places;
 use super::report::Estimate;
+use crate::truth::Places;
 
 /// Bins of the calibration, and points of a distribution.
 const BINS: usize = 10;

@@ -16,6 +16,7 @@ use world::{Split, Task};
 
 use crate::models::{self, ModelPool, memory};
 use crate::sample::Options;
+use crate::truth::{Places, last_letter};
 
 mod ablations;
 mod analysis;
@@ -31,7 +32,7 @@ mod tests;
 use ablations::Ablations;
 use analysis::Gathered;
 use baselines::Given;
-use marks::{Marks, Places, Truth};
+use marks::{Marks, Truth};
 use removal::Removals;
 use report::{Judged, Report, TaskReport};
 
@@ -320,12 +321,4 @@ fn judge(
         sentences: right.to_vec(),
         marks,
     }
-}
-
-/// The last option's letter in brackets: `B` of `So the answer is bell (B).`
-fn last_letter(text: &str) -> Option<char> {
-    let at = text.rfind('(')?;
-    let mut rest = text[at + 1..].chars();
-    let letter = rest.next()?;
-    (rest.next() == Some(')')).then_some(letter)
 }
