@@ -4,8 +4,8 @@ use app::beside::{ChildView, Lineage};
 use attribution::label::{label_of, source_label};
 use attribution::record::{Record, SourceRole};
 
-use crate::error::ServerError;
 use crate::depot::Depot;
+use crate::error::ServerError;
 use crate::store::{State, from_json};
 
 /// Everything that the page says of it.
