@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use app::data::{ItemView, ModelState};
 use attribution::event::TraceEvent;
-use attribution::record::{ChildOf, Finish, Record, Stage};
+use attribution::record::{ChildOf, Finish, Record, Source, SourceItem, Stage};
 use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
 
 use crate::admission::Took;
@@ -119,8 +119,11 @@ impl Worker {
         let request = self.request(stored)?;
         let model = self.models.get(&name, dtype)?;
         let mut tokens = TokenClock::start(self.metrics.clone());
-        let mut observe = |event: TraceEvent| {
+        let mut observe = |mut event: TraceEvent| {
             clock.note(&event);
+            if let TraceEvent::Sources { sources, .. } = &mut event {
+                only_stored_thumbnails(&*self.depot, sources);
+            }
             tokens.note(&event);
             if matches!(event, TraceEvent::Token { .. }) {
                 first_token.get_or_insert_with(Instant::now);
@@ -267,6 +270,15 @@ impl Worker {
                 }
                 live.close();
             }
+        }
+    }
+}
+
+/// A new film's thumbnails are stored with the record: until then a page that asks for them would ask in vain.
+fn only_stored_thumbnails(depot: &dyn Depot, sources: &mut [Source]) {
+    for source in sources {
+        if let SourceItem::Video { thumbnails, .. } = &mut source.item {
+            thumbnails.retain(|hash| matches!(depot.media(hash), Ok(Some(_))));
         }
     }
 }

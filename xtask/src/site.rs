@@ -66,6 +66,7 @@ pub fn build() -> Result<()> {
         optimise(&pkg.join(format!("{name}_bg.wasm")))?;
     }
     fs::copy(root.join("style/main.css"), pkg.join("omnitrace.css")).context("style/main.css")?;
+    fs::copy(root.join("style/world.css"), pkg.join("world.css")).context("style/world.css")?;
     // Fetched by the page /world when something is to be spoken.
     fs::copy(root.join("world/assets/words.bank"), pkg.join("words.bank"))
         .context("world/assets/words.bank")?;

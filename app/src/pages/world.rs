@@ -1,7 +1,7 @@
 //! `/world`: compose a sample of the small model's world. The composer itself is a wasm module of its own.
 
 use leptos::prelude::*;
-use leptos_meta::Title;
+use leptos_meta::{Stylesheet, Title};
 
 use crate::alive::Alive;
 use crate::data::lent;
@@ -18,6 +18,7 @@ pub fn World() -> impl IntoView {
     });
     view! {
         <Title text="Compose a sample"/>
+        <Stylesheet href="/pkg/world.css"/>
         <section class="world">
             <h1>"Build it, ask it, check it."</h1>
             <p class="lead">{LEAD}</p>
