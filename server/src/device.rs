@@ -38,6 +38,7 @@ pub fn warm_up(loaded: &LoadedModel, limits: &Limits) -> Result<Took, ServerErro
         prompt: WARM_UP.to_owned(),
         items: Vec::new(),
         transcripts: BTreeMap::new(),
+        without: Vec::new(),
         options: options.resolve(&limits.media, limits.max_new_tokens, loaded.no_repeat_ngram),
     };
     let begun = Instant::now();
