@@ -232,6 +232,9 @@ pub struct LimitsView {
     pub queued: u32,
     /// Expected wait, seconds.
     pub expected_wait_secs: f64,
+    /// Workers at hand, where they are processes of their own.
+    #[serde(default)]
+    pub workers: Option<u32>,
 }
 
 /// What an operator promises about keeping, for `/privacy`.

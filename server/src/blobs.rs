@@ -147,12 +147,15 @@ impl Blobs {
         }
     }
 
-    /// Only lower-case hex reaches the file system, so no name from outside can leave the directory.
+    /// Whether a word can be a content hash: lower-case hex of a fitting length.
+    pub fn is_hash(word: &str) -> bool {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        (16..=128).contains(&word.len()) && word.bytes().all(hex)
+    }
+
+    /// Only hashes reach the file system, so no name from outside can leave the directory.
     fn place(&self, hash: &str) -> Option<PathBuf> {
-        let hex = hash
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        (hex && (16..=128).contains(&hash.len())).then(|| self.root.join(&hash[..2]).join(hash))
+        Self::is_hash(hash).then(|| self.root.join(&hash[..2]).join(hash))
     }
 }
 

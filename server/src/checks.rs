@@ -55,6 +55,16 @@ impl Check {
         };
         (check, receiver)
     }
+
+    /// Answers where the device is elsewhere; who asked may have left meanwhile.
+    pub fn reply(self, answer: Answer) {
+        let _ = self.answer.send(answer);
+    }
+
+    /// Resolves when nobody waits for the answer any more.
+    pub async fn deserted(&mut self) {
+        self.answer.closed().await;
+    }
 }
 
 impl Worker {

@@ -8,6 +8,7 @@ use engine::Precision;
 
 use crate::admission::Rules;
 use crate::clock::Clock;
+use crate::depot::NatsArgs;
 use crate::models::memory::parse_bytes;
 use crate::store::Policy;
 
@@ -73,6 +74,48 @@ pub struct ServeConfig {
     /// Do not make the shipped examples at the first start.
     #[arg(long)]
     pub no_examples: bool,
+    /// With `--nats` this process has no model of its own: `omnitrace work` has.
+    #[command(flatten)]
+    pub nats: NatsArgs,
+}
+
+/// `omnitrace work`.
+#[derive(Debug, Clone, Args)]
+pub struct WorkConfig {
+    /// Where jobs come from and records go; required.
+    #[command(flatten)]
+    pub nats: NatsArgs,
+    /// Where copies of media are kept while they are needed; several workers of one machine may share it.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "worker-data",
+        env = "OMNITRACE_WORKER_DATA"
+    )]
+    pub data: PathBuf,
+    /// Models that this worker has, as in `serve`; only their traces come here.
+    #[arg(
+        long = "model",
+        value_name = "DIR|ID",
+        env = "OMNITRACE_MODEL",
+        value_delimiter = ','
+    )]
+    pub models: Vec<String>,
+    /// Precision of weights and activations, as in `serve`.
+    #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
+    pub dtype: Option<Precision>,
+    /// Memory that the weights of all models may take together, as in `serve`.
+    #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
+    pub model_memory: Option<u64>,
+    /// Whisper model that writes transcripts, as in `serve`.
+    #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_ASR_MODEL")]
+    pub asr_model: Option<String>,
+    /// Listen here, and answer GET /metrics in the format of Prometheus.
+    #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
+    pub metrics: Option<SocketAddr>,
+    /// Make the shipped examples where they are missing: for one worker of the house.
+    #[arg(long)]
+    pub examples: bool,
 }
 
 /// Who may ask, and under which name.

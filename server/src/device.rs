@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use attribution::event::TraceEvent;
-use engine::TraceRequest;
+use engine::{Precision, TraceRequest};
 use tokio::sync::{oneshot, watch};
 
 use crate::admission::{JobSize, Took};
@@ -17,7 +17,7 @@ use crate::ears::Ears;
 use crate::error::ServerError;
 use crate::gallery;
 use crate::metrics::Metrics;
-use crate::models::{LoadedModel, ModelPool, ModelSpec};
+use crate::models::{self, LoadedModel, ModelPool, ModelSpec, ModelStates};
 use crate::sample::Options;
 use crate::worker::Worker;
 
@@ -59,40 +59,91 @@ pub fn warm_up(loaded: &LoadedModel, limits: &Limits) -> Result<Took, ServerErro
     })
 }
 
-/// What the device thread needs.
-pub struct Device {
-    /// Where jobs come from and records go.
-    pub depot: Arc<dyn Work>,
-    /// Loaded at once.
-    pub default: Option<ModelSpec>,
-    /// All models, used by this thread alone.
-    pub models: ModelPool,
-    /// Speech recognition.
-    pub ears: Ears,
-    /// Bounds for the decoders and for generation.
-    pub limits: Limits,
-    /// The examples to be made; none where another makes them.
-    pub slots: Vec<gallery::Slot>,
-    /// What the operator watches.
-    pub metrics: Arc<Metrics>,
-    /// Told once the default model is loaded and warm.
-    pub ready: watch::Sender<bool>,
+/// The models of a process, before its device thread runs.
+pub struct Rig {
+    /// The default first.
+    pub specs: Vec<ModelSpec>,
+    /// Which of them are in memory.
+    pub states: Arc<ModelStates>,
+    /// True once the default model is loaded.
+    pub loaded: watch::Receiver<bool>,
+    models: ModelPool,
+    ears: Ears,
+    tell_loaded: watch::Sender<bool>,
 }
 
-impl Device {
-    /// Starts the thread; the receiver hears how it ended.
-    pub fn spawn(self) -> Result<oneshot::Receiver<Result<(), ServerError>>> {
+impl Rig {
+    /// Nothing is loaded yet; models on the hub other than the default are fetched from now on.
+    pub fn new(
+        wanted: &[String],
+        dtype: Option<Precision>,
+        memory_bytes: Option<u64>,
+        asr_model: Option<&str>,
+    ) -> Result<Self> {
+        let specs = models::specs(wanted)?;
+        let budget = memory_bytes.unwrap_or_else(models::memory::default_bytes);
+        let models = ModelPool::new(specs.clone(), dtype, budget);
+        let states = models.states();
+        // The default model is fetched and loaded by the device's thread: without it the server is not ready anyway.
+        let remote: Vec<ModelSpec> = (specs.iter().skip(1))
+            .filter(|spec| spec.is_remote())
+            .cloned()
+            .collect();
+        models::fetch_ahead(remote, states.clone(), |spec| spec.files().map(drop))?;
+        let (tell_loaded, loaded) = watch::channel(false);
+        Ok(Self {
+            ears: Ears::new(asr_model)?,
+            specs,
+            states,
+            loaded,
+            models,
+            tell_loaded,
+        })
+    }
+
+    /// Starts the thread; the receiver hears how it ended. `slots`: the examples to be made, none where another makes them.
+    pub fn spawn(
+        self,
+        depot: Arc<dyn Work>,
+        limits: Limits,
+        slots: Vec<gallery::Slot>,
+        metrics: Arc<Metrics>,
+    ) -> Result<oneshot::Receiver<Result<(), ServerError>>> {
         let (ended, receiver) = oneshot::channel();
+        let device = Device {
+            depot,
+            default: self.specs.into_iter().next(),
+            models: self.models,
+            ears: self.ears,
+            limits,
+            slots,
+            metrics,
+            ready: self.tell_loaded,
+        };
         std::thread::Builder::new()
             .name("device".into())
             .spawn(move || {
                 // Nobody may be listening any more when the process goes down.
-                let _ = ended.send(self.run());
+                let _ = ended.send(device.run());
             })
             .context("no thread for the model")?;
         Ok(receiver)
     }
+}
 
+/// What the device thread has.
+struct Device {
+    depot: Arc<dyn Work>,
+    default: Option<ModelSpec>,
+    models: ModelPool,
+    ears: Ears,
+    limits: Limits,
+    slots: Vec<gallery::Slot>,
+    metrics: Arc<Metrics>,
+    ready: watch::Sender<bool>,
+}
+
+impl Device {
     fn run(mut self) -> Result<(), ServerError> {
         if let Some(default) = self.default.take() {
             let loaded = self.models.get(&default.name, None)?;
@@ -113,6 +164,7 @@ impl Device {
             self.make_examples(origin)?;
         }
         self.ready.send_replace(true);
+        let depot = self.depot.clone();
         Worker {
             depot: self.depot,
             models: self.models,
@@ -121,6 +173,7 @@ impl Device {
             metrics: self.metrics,
         }
         .run();
+        depot.leave();
         Ok(())
     }
 

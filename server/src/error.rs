@@ -57,6 +57,14 @@ pub enum ServerError {
     /// A picture of a trace could not be drawn.
     #[error("the picture could not be drawn: {0}")]
     Picture(String),
+    /// The NATS server refused, or could not be reached.
+    #[error("NATS: {what}: {reason}")]
+    Nats {
+        /// What was to be done.
+        what: &'static str,
+        /// Why it was not.
+        reason: String,
+    },
     /// The operating system gave no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),

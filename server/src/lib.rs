@@ -30,4 +30,5 @@ pub mod sse;
 pub mod store;
 pub mod tokens;
 pub mod truth;
+pub mod work;
 pub mod worker;

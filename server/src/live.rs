@@ -1,4 +1,5 @@
 //! One job's event log while it is in memory: the worker appends, any number of viewers read at their own pace.
+//! Where the worker is another process, this process has a mirror of its log.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,6 +20,8 @@ pub struct Live {
     /// The trace.
     pub id: String,
     attempt: u32,
+    /// Whether another process writes the events.
+    mirror: bool,
     log: Mutex<Log>,
     /// Ticks whenever the log has grown; carries nothing, so that a slow viewer can lose nothing.
     grown: watch::Sender<()>,
@@ -32,9 +35,15 @@ pub struct Live {
 
 #[derive(Debug, Default)]
 struct Log {
-    lines: Vec<Arc<str>>,
+    /// With ids that ascend.
+    lines: Vec<(u64, Arc<str>)>,
     position: Option<u32>,
     closed: bool,
+}
+
+/// The attempt that an event belongs to.
+fn attempt_of(id: u64) -> u64 {
+    id / ATTEMPT_STRIDE
 }
 
 /// What a viewer reads in one go.
@@ -56,6 +65,7 @@ impl Live {
         Self {
             id,
             attempt,
+            mirror: false,
             log: Mutex::default(),
             grown: watch::Sender::new(()),
             stop: AtomicBool::new(false),
@@ -85,8 +95,72 @@ impl Live {
         }
     }
 
+    /// An empty log to be filled with what another process has written.
+    pub fn mirror(id: String) -> Self {
+        Self {
+            mirror: true,
+            ..Self::new(id, 0)
+        }
+    }
+
+    /// Appends what another process has written; what is here already, or is of an attempt before the last, is passed over.
+    /// The first event of another attempt replaces all before it.
+    pub fn push_line(&self, id: u64, line: Arc<str>) {
+        let mut log = self.lock();
+        let last = log.lines.last().map(|(last, _)| *last);
+        if log.closed || last.is_some_and(|last| id <= last) {
+            return;
+        }
+        if last.is_some_and(|last| last >= ATTEMPT_STRIDE && attempt_of(last) < attempt_of(id)) {
+            log.lines.clear();
+        }
+        // The tag comes first in what `push` writes.
+        log.closed = ["{\"type\":\"done\"", "{\"type\":\"failed\""]
+            .iter()
+            .any(|end| line.starts_with(end));
+        log.lines.push((id, line));
+        drop(log);
+        self.grown.send_replace(());
+    }
+
+    /// Which attempt this is, from 0.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether no event will follow.
+    pub fn closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Whether events of work are here, and not only places in the queue.
+    pub fn begun(&self) -> bool {
+        (self.lock().lines.last()).is_some_and(|(id, _)| *id >= ATTEMPT_STRIDE)
+    }
+
     /// Appends an event. After [`Self::close`] nothing is appended.
     pub fn push(&self, event: &TraceEvent) {
+        self.append(self.lock(), event);
+    }
+
+    /// Reports the place in the queue where it has changed; a mirror where the work has begun knows better.
+    pub fn push_position(&self, position: u32) {
+        let mut log = self.lock();
+        let begun = log
+            .lines
+            .last()
+            .is_some_and(|(id, _)| *id >= ATTEMPT_STRIDE);
+        if log.position == Some(position) || (self.mirror && begun) {
+            return;
+        }
+        log.position = Some(position);
+        self.append(log, &TraceEvent::Queued { position });
+    }
+
+    fn append(&self, mut log: MutexGuard<'_, Log>, event: &TraceEvent) {
+        if log.closed {
+            return;
+        }
         let line: Arc<str> = match serde_json::to_string(event) {
             Ok(line) => line.into(),
             Err(error) => {
@@ -94,30 +168,14 @@ impl Live {
                 return;
             }
         };
-        let mut log = self.lock();
-        if log.closed {
-            return;
-        }
-        log.lines.push(line);
+        let id = self.next_of(&log);
+        log.lines.push((id, line));
         if matches!(event, TraceEvent::Token { .. }) {
             self.tokens.fetch_add(1, Ordering::Relaxed);
         }
-        if matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
-            log.closed = true;
-        }
+        log.closed = matches!(event, TraceEvent::Done | TraceEvent::Failed { .. });
         drop(log);
         self.grown.send_replace(());
-    }
-
-    /// Reports the place in the queue where it has changed.
-    pub fn push_position(&self, position: u32) {
-        let mut log = self.lock();
-        if log.position == Some(position) {
-            return;
-        }
-        log.position = Some(position);
-        drop(log);
-        self.push(&TraceEvent::Queued { position });
     }
 
     /// Ends every viewer's stream without a last event (the server goes down; the trace does not).
@@ -126,27 +184,29 @@ impl Live {
         self.grown.send_replace(());
     }
 
-    /// The events after `after`; all of them when `after` is none or of another attempt.
+    /// The events after `after`; all of them when `after` is none, of another attempt, or an id that was never given. A
+    /// mirror may not have heard of an id yet.
     pub fn read(&self, after: Option<u64>) -> Batch {
-        let base = u64::from(self.attempt) * ATTEMPT_STRIDE;
         let log = self.lock();
-        let from = after
-            .and_then(|after| after.saturating_add(1).checked_sub(base))
-            .and_then(|from| usize::try_from(from).ok())
-            .filter(|&from| from <= log.lines.len())
-            .unwrap_or(0);
-        let events = (base + from as u64..)
-            .zip(log.lines[from..].iter().cloned())
-            .collect();
+        let last = log.lines.last().map(|(last, _)| *last);
+        let after = after.filter(|after| self.mirror || last.is_some_and(|last| *after <= last));
+        let from = after.map_or(0, |after| log.lines.partition_point(|(id, _)| *id <= after));
         Batch {
-            events,
+            events: log.lines[from..].to_vec(),
             closed: log.closed,
         }
     }
 
     /// The id that the next event will have.
     pub fn next_event(&self) -> u64 {
-        u64::from(self.attempt) * ATTEMPT_STRIDE + self.lock().lines.len() as u64
+        self.next_of(&self.lock())
+    }
+
+    fn next_of(&self, log: &Log) -> u64 {
+        match log.lines.last() {
+            Some((last, _)) => last + 1,
+            None => u64::from(self.attempt) * ATTEMPT_STRIDE,
+        }
     }
 
     /// A receiver that wakes when the log grows.
@@ -205,6 +265,31 @@ mod tests {
         live.push(&token(9));
         assert_eq!(ids(None).len(), 4);
         assert!(live.read(None).closed);
+    }
+
+    #[test]
+    fn a_mirror_follows_one_attempt_after_another() {
+        let live = Live::mirror("x".into());
+        live.push_position(1);
+        live.push_position(0);
+        let ids = |after| {
+            let events = live.read(after).events;
+            events.iter().map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        assert!(!live.begun());
+        for id in [1_000_000, 1_000_001, 1_000_001, 1_000_000] {
+            live.push_line(id, r#"{"type":"token"}"#.into());
+        }
+        assert!(live.begun());
+        assert_eq!(ids(None), [0, 1, 1_000_000, 1_000_001]);
+        assert_eq!(ids(Some(1_000_007)), [0u64; 0], "not here yet");
+        // Its worker was killed; another begins. What the first still sends is too late.
+        live.push_line(2_000_000, r#"{"type":"queued","position":0}"#.into());
+        live.push_line(1_000_002, r#"{"type":"token"}"#.into());
+        assert_eq!(ids(Some(1_000_001)), [2_000_000]);
+        assert_eq!(ids(None), [2_000_000]);
+        live.push_line(2_000_001, r#"{"type":"done"}"#.into());
+        assert!(live.closed());
     }
 
     #[test]

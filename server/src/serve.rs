@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use axum::Router;
 use leptos::config::{Env, LeptosOptions};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -16,21 +17,22 @@ use tokio::task::JoinHandle;
 use crate::admission::Admission;
 use crate::assets::Assets;
 use crate::config::{Limits, ServeConfig};
-use crate::depot::{Depot, Embedded};
-use crate::device::Device;
-use crate::ears::Ears;
+use crate::depot::{Depot, Embedded, Nats};
+use crate::device::Rig;
 use crate::error::ServerError;
 use crate::gallery;
 use crate::jobs::Jobs;
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
-use crate::models::{self, ModelPool, ModelSpec};
 use crate::routes::{self, AppState, Shared, guard};
-use crate::store::Store;
+use crate::store::{Policy, Store};
 use crate::tokens::{TokenSets, Tokens};
 
 /// How long open requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How the device thread ended.
+pub(crate) type DeviceEnd = oneshot::Receiver<Result<(), ServerError>>;
 
 /// A server at work.
 pub struct Running {
@@ -41,7 +43,8 @@ pub struct Running {
     depot: Arc<dyn Depot>,
     keeper: Arc<Keeper>,
     server: JoinHandle<std::io::Result<()>>,
-    device: oneshot::Receiver<Result<(), ServerError>>,
+    /// Of this process, if it has one.
+    device: Option<DeviceEnd>,
     shutdown: watch::Sender<bool>,
     /// Held until the end: two servers on one data directory would each run the other's traces.
     _lock: File,
@@ -49,7 +52,6 @@ pub struct Running {
 
 /// Starts everything and returns once the address answers; the models may still be loading.
 pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
-    let specs = models::specs(&config.models)?;
     let public_origin = (config.access.public_url.as_deref())
         .map(guard::public_origin)
         .transpose()?;
@@ -59,10 +61,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         invites: Tokens::read(config.admission.invite_token_file.as_deref())?,
     };
     let rules = (config.admission).rules(config.queue, !tokens.invites.is_empty());
-    let lock = lock(&config.data)?;
-    let store = Store::open_at(&config.data, config.policy.clock.clone());
-    let store = store.context("the data directory cannot be used")?;
-    let jobs = Jobs::new(config.queue.max(1));
+    let house = House::new(&config)?;
     let assets = match config.site {
         Some(dir) => Assets::Dir(dir),
         None => Assets::Inside,
@@ -86,40 +85,26 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     })?;
     let address = listener.local_addr()?;
 
-    let budget = config
-        .model_memory
-        .unwrap_or_else(models::memory::default_bytes);
-    let pool = ModelPool::new(specs.clone(), config.dtype, budget);
-    let model_states = pool.states();
-    // The default model is fetched and loaded by the device's thread: without it the server is not ready anyway.
-    let remote: Vec<ModelSpec> = (specs.iter().skip(1))
-        .filter(|spec| spec.is_remote())
-        .cloned()
-        .collect();
-    models::fetch_ahead(remote, model_states.clone(), |spec| spec.files().map(drop))?;
-    let ears = Ears::new(config.asr_model.as_deref())?;
-    let (ready, is_ready) = watch::channel(false);
     let metrics = Arc::new(Metrics::default());
-    let default = specs.first().cloned();
-    let depot = Arc::new(Embedded::new(store, jobs, specs, model_states, is_ready)?);
-    let device = Device {
-        depot: depot.clone(),
-        default,
-        models: pool,
-        ears,
-        limits: limits.clone(),
-        slots: slots.clone(),
-        metrics: metrics.clone(),
-        ready,
-    }
-    .spawn()?;
+    let (depot, device): (Arc<dyn Depot>, _) = match house.keep {
+        Keep::Here(rig, depot) => {
+            let device = rig.spawn(
+                depot.clone(),
+                limits.clone(),
+                slots.clone(),
+                metrics.clone(),
+            )?;
+            (depot, Some(device))
+        }
+        Keep::Nats(depot) => (depot, None),
+    };
     let keeper = Arc::new(Keeper::new(depot.clone(), config.policy.policy()));
     let state = AppState::new(Shared {
         depot: depot.clone(),
         uploads: Semaphore::new(limits.max_uploads),
         drawing: Semaphore::new(2),
         limits,
-        metrics,
+        metrics: metrics.clone(),
         public_origin,
         admission: Arc::new(Admission::new(rules)),
         forwarded_for: config.admission.forwarded_for,
@@ -137,7 +122,10 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     let (shutdown, mut down) = watch::channel(false);
     tokio::spawn(keeper.clone().run(down.clone()));
     let metrics_address = match config.metrics {
-        Some(address) => Some(serve_metrics(address, state.clone(), down.clone()).await?),
+        Some(address) => {
+            let router = routes::metrics_router(metrics, depot.clone());
+            Some(serve_metrics(address, router, down.clone()).await?)
+        }
         None => None,
     };
     let router = routes::router(state);
@@ -159,21 +147,69 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         server,
         device,
         shutdown,
-        _lock: lock,
+        _lock: house.lock,
     })
 }
 
+/// A locked data directory and what keeps traces.
+struct House {
+    lock: File,
+    keep: Keep,
+}
+
+/// Where traces, media and the queue are.
+enum Keep {
+    /// In the data directory and this process, with a device of its own.
+    Here(Box<Rig>, Arc<Embedded>),
+    /// Behind NATS.
+    Nats(Arc<Nats>),
+}
+
+impl House {
+    fn new(config: &ServeConfig) -> Result<Self> {
+        if config.nats.nats.is_some() {
+            if !config.models.is_empty() {
+                tracing::warn!(
+                    "with --nats this process has no model of its own: give --model to `omnitrace work` instead"
+                );
+            }
+            if config.policy.policy() != Policy::default() {
+                bail!(
+                    "with --nats nothing is deleted by itself yet: leave out --keep-days, --unshared-minutes and --disk-quota"
+                );
+            }
+            let lock = lock(&config.data)?;
+            let nats = Nats::web(&config.nats, config.queue, &config.data.join("nats-cache"))?;
+            let keep = Keep::Nats(Arc::new(nats));
+            return Ok(Self { lock, keep });
+        }
+        let rig = Rig::new(
+            &config.models,
+            config.dtype,
+            config.model_memory,
+            config.asr_model.as_deref(),
+        )?;
+        let lock = lock(&config.data)?;
+        let store = Store::open_at(&config.data, config.policy.clock.clone());
+        let store = store.context("the data directory cannot be used")?;
+        let jobs = Jobs::new(config.queue.max(1));
+        let (specs, states, loaded) = (rig.specs.clone(), rig.states.clone(), rig.loaded.clone());
+        let depot = Arc::new(Embedded::new(store, jobs, specs, states, loaded)?);
+        let keep = Keep::Here(Box::new(rig), depot);
+        Ok(Self { lock, keep })
+    }
+}
+
 /// Another listener, so that a public address need not show it.
-async fn serve_metrics(
+pub(crate) async fn serve_metrics(
     address: SocketAddr,
-    state: AppState,
+    router: Router,
     mut down: watch::Receiver<bool>,
 ) -> Result<SocketAddr> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address} for --metrics"))?;
     let address = listener.local_addr()?;
-    let router = routes::metrics_router(state);
     tokio::spawn(async move {
         let down = async move {
             // An error means that the other half is gone: down as well.
@@ -197,13 +233,9 @@ impl Running {
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
         tokio::select! {
             () = signal => tracing::info!("shutting down"),
-            ended = &mut self.device => {
+            ended = device_end(&mut self.device) => {
                 self.depot.shut_down();
-                match ended {
-                    Ok(Ok(())) => bail!("the device thread ended by itself"),
-                    Ok(Err(error)) => return Err(error.into()),
-                    Err(_) => bail!("the device thread died"),
-                }
+                return Err(ended);
             }
         }
         self.depot.shut_down();
@@ -213,12 +245,27 @@ impl Running {
             self.server.abort();
         }
         // Within one decode step; a model still loading is not waited for.
-        let _ = tokio::time::timeout(GRACE, &mut self.device).await;
+        if let Some(device) = &mut self.device {
+            let _ = tokio::time::timeout(GRACE, device).await;
+        }
         Ok(())
     }
 }
 
-fn lock(data: &Path) -> Result<File> {
+/// Resolves when the device thread ends though nobody asked it to; never where there is none.
+pub(crate) async fn device_end(device: &mut Option<DeviceEnd>) -> anyhow::Error {
+    let Some(device) = device else {
+        return std::future::pending().await;
+    };
+    match device.await {
+        Ok(Ok(())) => anyhow!("the device thread ended by itself"),
+        Ok(Err(error)) => error.into(),
+        Err(_) => anyhow!("the device thread died"),
+    }
+}
+
+/// One process a data directory.
+pub(crate) fn lock(data: &Path) -> Result<File> {
     std::fs::create_dir_all(data)
         .with_context(|| format!("cannot make the data directory {}", data.display()))?;
     let path = data.join("lock");

@@ -24,7 +24,7 @@ pub const MAX_PAGE_BYTES: usize = 96 << 20;
 pub const DATABASE: &str = "omnitrace.sqlite";
 
 /// A trace that brought the program down this often is not tried again.
-const MAX_ATTEMPTS: u32 = 3;
+pub const MAX_ATTEMPTS: u32 = 3;
 
 mod recent;
 mod relations;

@@ -22,7 +22,7 @@ pub fn for_build() -> Result<()> {
     node_packages()
 }
 
-/// What the checks need on top: a browser, and ffmpeg for the formats that are not built in.
+/// What the checks need on top: a browser, ffmpeg for the formats that are not built in, and a NATS server.
 pub fn for_tests() -> Result<()> {
     for_build()?;
     rust_component("rustfmt", "cargo-fmt")?;
@@ -31,6 +31,11 @@ pub fn for_tests() -> Result<()> {
         "ffmpeg",
         "ffmpeg",
         "it reads the formats that are not built in",
+    )?;
+    debian(
+        "nats-server",
+        "nats-server",
+        "the tests of many machines start one",
     )?;
     debian("chromium", "chromium", "the browser tests drive it")
 }

@@ -12,6 +12,9 @@ pub fn Limits(
     limits: LimitsView,
 ) -> impl IntoView {
     let queue = match limits.queued {
+        _ if limits.workers == Some(0) => {
+            "No machine is at work just now: your trace will wait until one is.".to_owned()
+        }
         0 => "Nobody is waiting: your trace starts at once.".to_owned(),
         1 => format!(
             "One trace is waiting before yours: about {}.",

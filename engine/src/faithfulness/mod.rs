@@ -10,7 +10,7 @@ use attribution::curation::Curator;
 use attribution::record::{Finish, Record, SourceRole, UnitMass};
 use attribution::score;
 use candle_core::Tensor;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::detokenize::Detokenizer;
 use crate::generate::generate;
@@ -33,7 +33,7 @@ pub const MAX_LEFT_OUT: usize = 64;
 pub const CURVE_STEPS: usize = 10;
 
 /// What to measure on one chunk.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// Index among the record's chunks.
     pub chunk: usize,

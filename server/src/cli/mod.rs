@@ -1,10 +1,10 @@
-//! The command line: `serve`, `trace`, `eval`, `world`, `doctor`, `admin`, `bench`, `backup`.
+//! The command line: `serve`, `work`, `trace`, `eval`, `world`, `doctor`, `admin`, `bench`, `backup`.
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::ServeConfig;
-use crate::serve;
+use crate::config::{Limits, ServeConfig, WorkConfig};
+use crate::{serve, work};
 
 mod admin;
 mod backup;
@@ -67,6 +67,8 @@ impl Cli {
 enum Command {
     /// Serve the page and the API.
     Serve(ServeConfig),
+    /// Make the traces of `omnitrace serve --nats` on this machine.
+    Work(WorkConfig),
     /// Trace every sample of a JSON file.
     Trace(trace::TraceArgs),
     /// Measure answers and traces on samples whose sources are known.
@@ -86,21 +88,18 @@ enum Command {
 /// Runs what was asked for.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
-        Command::Serve(config) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()?;
-            let result = runtime.block_on(async {
-                let limits = config.admission.limits();
-                let running = serve::start(config, limits).await?;
-                // On stdout, for people and scripts alike; everything else is log.
-                println!("Listening on http://{}", running.address);
-                running.run_until(interrupted()).await
-            });
-            // Threads that still load a model are not waited for.
-            runtime.shutdown_background();
-            result
-        }
+        Command::Serve(config) => until_done(async {
+            let limits = config.admission.limits();
+            let running = serve::start(config, limits).await?;
+            // On stdout, for people and scripts alike; everything else is log.
+            println!("Listening on http://{}", running.address);
+            running.run_until(interrupted()).await
+        }),
+        Command::Work(config) => until_done(async {
+            let working = work::start(config, Limits::default()).await?;
+            println!("Working");
+            working.run_until(interrupted()).await
+        }),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::World(args) => world::run(&args),
@@ -109,6 +108,18 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Backup(args) => backup::run(&args),
     }
+}
+
+/// Runs a service on a runtime of its own.
+fn until_done(service: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    // On a thread of the runtime: starting may wait for NATS.
+    let result = runtime.block_on(service);
+    // Threads that still load a model are not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 /// Resolves on ctrl-c and, where there is one, SIGTERM.

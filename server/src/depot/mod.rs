@@ -19,8 +19,10 @@ use crate::store::{Child, NewTrace, Policy, Report, Stored, Swept};
 use crate::truth::Truth;
 
 mod embedded;
+mod nats;
 
 pub use embedded::Embedded;
+pub use nats::{Nats, NatsArgs, stored_sizes};
 
 /// What became of the wish to stop a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,4 +147,6 @@ pub trait Work: Depot {
     fn learn(&self, _size: &JobSize, _took: Took) {}
     /// A question about a trace was answered in so many seconds.
     fn answered(&self, _secs: f64) {}
+    /// This device works no more.
+    fn leave(&self) {}
 }

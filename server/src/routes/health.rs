@@ -27,7 +27,10 @@ pub async fn ready(State(state): State<AppState>) -> Response {
         });
         return format!("ready{}", lines.collect::<String>()).into_response();
     }
-    let message = "The model is still being loaded. Traces can be sent already; they wait.";
+    let message = match state.depot.load_now().workers {
+        Some(0) => "No machine is at work just now.",
+        _ => "The model is still being loaded. Traces can be sent already; they wait.",
+    };
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
         .retry_after(1)
         .into_response()

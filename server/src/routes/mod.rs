@@ -163,18 +163,16 @@ pub fn router(state: AppState) -> Router {
 }
 
 /// `GET /metrics` alone, for a listener of its own.
-pub fn metrics_router(state: AppState) -> Router {
-    let read = |State(state): State<AppState>| async move {
-        let (metrics, depot) = (state.metrics.clone(), state.depot.clone());
-        let text = blocking(move || Ok(metrics.render(&*depot))).await;
-        let text = match text {
-            Ok(text) => text,
-            Err(error) => return error.into_response(),
-        };
-        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        ([(header::CONTENT_TYPE, kind)], text).into_response()
+pub fn metrics_router(metrics: Arc<Metrics>, depot: Arc<dyn Depot>) -> Router {
+    let read = move || {
+        let (metrics, depot) = (metrics.clone(), depot.clone());
+        async move {
+            let text = blocking(move || Ok(metrics.render(&*depot))).await?;
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            Ok::<_, ApiError>(([(header::CONTENT_TYPE, kind)], text))
+        }
     };
-    Router::new().route("/metrics", get(read)).with_state(state)
+    Router::new().route("/metrics", get(read))
 }
 
 async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {

@@ -25,5 +25,6 @@ pub fn limits_view(state: &AppState) -> LimitsView {
         max_new_tokens: state.limits.max_new_tokens,
         queued: load.queued,
         expected_wait_secs: load.wait_secs,
+        workers: load.workers,
     }
 }

@@ -127,6 +127,11 @@ pub fn refusal(refused: Refused) -> ApiError {
 
 fn choose_model(state: &AppState, options: &Options) -> Result<String, ApiError> {
     let models = state.depot.models();
+    if models.is_empty() {
+        let message = "No machine is at work just now. Try again in a minute.";
+        let refused = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_worker", message);
+        return Err(refused.retry_after(30));
+    }
     let wanted = options.model.as_deref().filter(|name| !name.is_empty());
     let found = match wanted {
         None => models.first(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use server::config::Limits;
 use tempfile::tempdir;
 
-use crate::house::{House, accepted, config, long, refused, short};
+use crate::house::{Ground, House, accepted, config, long, refused, short};
 
 /// A conversation that the shipped model summarizes.
 fn conversation() -> Value {
@@ -24,10 +24,11 @@ async fn ask(house: &House, id: &str, question: &Value) -> Response {
     house.client.post(url).json(question).send().await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cited_source_is_missed_more_than_a_random_one() {
+crate::on_both!(a_cited_source_is_missed_more_than_a_random_one);
+
+async fn a_cited_source_is_missed_more_than_a_random_one(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let id = house.accept(&conversation()).await;
     house.all_events(&id).await;
     let record = house.record(&id).await;

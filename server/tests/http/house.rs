@@ -8,7 +8,10 @@ use futures_util::{Stream, StreamExt};
 use reqwest::multipart::Form;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use server::config::{AccessConfig, AdmissionConfig, Limits, PolicyConfig, ServeConfig};
+use server::config::{
+    AccessConfig, AdmissionConfig, Limits, PolicyConfig, ServeConfig, WorkConfig,
+};
+use server::depot::NatsArgs;
 use server::keeper::Keeper;
 use server::models::{TINY, TINY_MODEL};
 use server::serve;
@@ -16,11 +19,47 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub use crate::nats::NatsServer;
+
 /// No single wait in these tests is longer than this on a machine that works.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One event: its id and its JSON.
 pub type Event = (u64, Value);
+
+/// What the server stands on: the same tests must pass on both.
+pub enum Ground {
+    /// SQLite, files and a queue in one process.
+    Alone,
+    /// A web process and a worker, with a NATS server of their own between them.
+    Many(NatsServer),
+}
+
+impl Ground {
+    pub fn many() -> Self {
+        Self::Many(NatsServer::start())
+    }
+}
+
+/// Makes two tests of each named function.
+#[macro_export]
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => { $(
+        mod $name {
+            use $crate::house::Ground;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn alone() {
+                super::$name(Ground::Alone).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn many() {
+                super::$name(Ground::many()).await;
+            }
+        }
+    )* };
+}
 
 pub struct House {
     pub url: String,
@@ -30,6 +69,9 @@ pub struct House {
     pub keeper: Arc<Keeper>,
     down: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    worker: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Killed when dropped, last.
+    _nats: Option<NatsServer>,
 }
 
 /// The tiny model, and the same weights with an end token that no generation reaches: a test that needs a long answer
@@ -73,12 +115,66 @@ pub fn config(data: PathBuf) -> ServeConfig {
         policy: PolicyConfig::default(),
         admission: AdmissionConfig::default(),
         no_examples: true,
+        nats: NatsArgs::default(),
+    }
+}
+
+/// A worker with the same models, which takes a silent worker's traces over soon.
+pub fn work_config(data: PathBuf, nats: &NatsServer) -> WorkConfig {
+    WorkConfig {
+        nats: nats.args(),
+        data,
+        models: models(),
+        dtype: None,
+        model_memory: None,
+        asr_model: None,
+        metrics: None,
+        examples: false,
     }
 }
 
 impl House {
     pub async fn open(data: &TempDir) -> Self {
         Self::with(config(data.path().to_owned()), Limits::default()).await
+    }
+
+    pub async fn on(ground: Ground, data: &TempDir) -> Self {
+        Self::on_with(ground, config(data.path().to_owned()), data).await
+    }
+
+    /// On many machines, `config`'s models are the worker's.
+    pub async fn on_with(ground: Ground, mut config: ServeConfig, data: &TempDir) -> Self {
+        let nats = match ground {
+            Ground::Alone => return Self::with(config, Limits::default()).await,
+            Ground::Many(nats) => nats,
+        };
+        let mut work = work_config(data.path().join("work"), &nats);
+        work.models = std::mem::take(&mut config.models);
+        config.nats = nats.args();
+        let worker = server::work::start(work, Limits::default())
+            .await
+            .expect("the worker starts");
+        let (down, signal) = oneshot::channel();
+        let worker = tokio::spawn(async move {
+            let signal = async {
+                let _ = signal.await;
+            };
+            worker.run_until(signal).await.expect("an orderly end");
+        });
+        let mut house = Self::with(config, Limits::default()).await;
+        house.worker = Some((down, worker));
+        house._nats = Some(nats);
+        house.until_ready().await;
+        house
+    }
+
+    /// Waits until traces will be made.
+    pub async fn until_ready(&self) {
+        let begun = Instant::now();
+        while self.get("/readyz").await.status() != StatusCode::OK {
+            assert!(begun.elapsed() < PATIENCE, "never ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn with(config: ServeConfig, limits: Limits) -> Self {
@@ -104,6 +200,8 @@ impl House {
             keeper,
             down,
             server,
+            worker: None,
+            _nats: None,
         }
     }
 
@@ -111,6 +209,10 @@ impl House {
     pub async fn close(self) {
         let _ = self.down.send(());
         self.server.await.expect("the server ends");
+        if let Some((down, worker)) = self.worker {
+            let _ = down.send(());
+            worker.await.expect("the worker ends");
+        }
     }
 
     pub async fn get(&self, path: &str) -> Response {
@@ -280,8 +382,11 @@ pub async fn refused(response: Response, status: StatusCode, code: &str) -> Stri
 
 /// Nothing half-read may be left once an upload has been answered.
 pub fn no_incoming(data: &TempDir) {
-    let left = std::fs::read_dir(data.path().join("incoming"))
-        .expect("the directory of uploads")
-        .count();
-    assert_eq!(left, 0, "nothing half-read is left");
+    let places = ["incoming", "nats-cache/incoming"].map(|place| data.path().join(place));
+    let mut places = places.iter().filter(|place| place.is_dir()).peekable();
+    assert!(places.peek().is_some(), "the directory of uploads");
+    for place in places {
+        let left = std::fs::read_dir(place).expect("readable").count();
+        assert_eq!(left, 0, "nothing half-read is left");
+    }
 }

@@ -7,18 +7,29 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::house::{House, config, kind, long, refused, short};
+use crate::house::{Ground, House, config, kind, long, refused, short};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_rebuild_the_record() {
+crate::on_both!(
+    events_rebuild_the_record,
+    a_stream_resumes_where_it_was,
+    a_viewer_leaving_does_not_cancel_and_two_see_the_same,
+    stop_stops_within_one_step,
+    a_full_queue_says_so_at_once,
+);
+
+async fn events_rebuild_the_record(ground: Ground) {
+    let alone = matches!(ground, Ground::Alone);
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let id = house.accept(&short()).await;
     let events = house.all_events(&id).await;
     let record = house.record(&id).await;
 
     let ids: Vec<u64> = events.iter().map(|(id, _)| *id).collect();
-    assert_eq!(ids, (0..events.len() as u64).collect::<Vec<_>>());
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    if alone {
+        assert_eq!(ids, (0..events.len() as u64).collect::<Vec<_>>());
+    }
     assert_eq!(kind(&events[0]), "queued");
     assert_eq!(kind(events.last().unwrap()), "done");
     let of = |wanted: &str| {
@@ -54,10 +65,9 @@ async fn events_rebuild_the_record() {
     house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_resumes_where_it_was() {
+async fn a_stream_resumes_where_it_was(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let id = house.accept(&short()).await;
     // The first viewer leaves after a few events; the trace goes on.
     let mut first: Vec<_> = house.events(&id, None).await.take(4).collect().await;
@@ -85,10 +95,9 @@ async fn a_stream_resumes_where_it_was() {
     house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_leaving_does_not_cancel_and_two_see_the_same() {
+async fn a_viewer_leaving_does_not_cancel_and_two_see_the_same(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let mut request = long();
     request["options"]["max_new_tokens"] = json!(60);
     let id = house.accept(&request).await;
@@ -102,10 +111,9 @@ async fn a_viewer_leaving_does_not_cancel_and_two_see_the_same() {
     house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stop_stops_within_one_step() {
+async fn stop_stops_within_one_step(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let id = house.accept(&long()).await;
     let mut events = house.events(&id, None).await;
     while kind(&events.next().await.expect("an event")) != "token" {}
@@ -125,12 +133,11 @@ async fn stop_stops_within_one_step() {
     house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_says_so_at_once() {
+async fn a_full_queue_says_so_at_once(ground: Ground) {
     let data = tempdir().unwrap();
     let mut config = config(data.path().to_owned());
     config.queue = 1;
-    let house = House::with(config, Default::default()).await;
+    let house = House::on_with(ground, config, &data).await;
     let running = house.accept(&long()).await;
     let mut events = house.events(&running, None).await;
     while kind(&events.next().await.expect("an event")) != "token" {}

@@ -18,6 +18,7 @@ mod media;
 mod metrics;
 mod minicpm;
 mod models;
+mod nats;
 mod pages;
 mod privacy;
 mod refusals;

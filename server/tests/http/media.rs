@@ -5,7 +5,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::house::{House, accepted, no_incoming, refused};
+use crate::house::{Ground, House, accepted, no_incoming, refused};
 
 fn picture() -> Vec<u8> {
     let rgb: Vec<u8> = (0..56 * 56)
@@ -14,10 +14,14 @@ fn picture() -> Vec<u8> {
     media::encode::png(56, 56, &rgb).expect("a PNG")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_traced_and_served_in_ranges() {
+crate::on_both!(
+    an_upload_is_traced_and_served_in_ranges,
+    damaged_media_fail_the_trace_with_a_sentence,
+);
+
+async fn an_upload_is_traced_and_served_in_ranges(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let png = picture();
     let request = json!({
         "prompt": "Describe the picture.\n",
@@ -105,10 +109,9 @@ async fn an_upload_is_traced_and_served_in_ranges() {
     house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn damaged_media_fail_the_trace_with_a_sentence() {
+async fn damaged_media_fail_the_trace_with_a_sentence(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let mut png = picture();
     png.truncate(png.len() / 2);
     let request = json!({"question": [{"image": "a"}]});

@@ -5,7 +5,12 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::house::{House, refused, short};
+use crate::house::{Ground, House, refused, short};
+
+crate::on_both!(
+    a_deleted_trace_takes_its_files_along_unless_another_needs_them,
+    a_view_has_one_short_link_and_nonsense_none,
+);
 
 /// A trace of a small picture; its id, its delete link and the picture's address.
 async fn with_picture(house: &House) -> (String, String, String) {
@@ -36,10 +41,9 @@ async fn with_picture(house: &House) -> (String, String, String) {
     (id, body["delete"].as_str().unwrap().to_owned(), media)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_trace_takes_its_files_along_unless_another_needs_them() {
+async fn a_deleted_trace_takes_its_files_along_unless_another_needs_them(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let (first, first_key, media) = with_picture(&house).await;
     let (second, second_key, same) = with_picture(&house).await;
     assert_eq!(media, same, "the same file is kept once");
@@ -86,10 +90,9 @@ async fn a_deleted_trace_takes_its_files_along_unless_another_needs_them() {
     house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_view_has_one_short_link_and_nonsense_none() {
+async fn a_view_has_one_short_link_and_nonsense_none(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::open(&data).await;
+    let house = House::on(ground, &data).await;
     let id = house.accept(&short()).await;
     house.record(&id).await;
     let share = async |view: &str| {

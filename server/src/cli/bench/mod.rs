@@ -14,6 +14,7 @@ use engine::{Precision, default_device};
 use serde_json::{Value, json};
 
 mod load;
+mod workers;
 
 /// `omnitrace bench`.
 #[derive(Debug, Clone, Args)]
@@ -69,6 +70,8 @@ enum What {
     },
     /// Readers of permalinks and a full queue against a server, for minutes: latencies, errors, memory.
     Serve(load::LoadArgs),
+    /// Traces a minute of 1, 2, 4 worker processes, a web process and a NATS server, all on this machine.
+    Workers(#[command(flatten)] workers::WorkersArgs),
     /// Write a checkpoint of random weights, for other programs to load.
     Checkpoint {
         #[arg(long)]
@@ -160,6 +163,9 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         What::Serve(load) => {
             show(args.json, "serve", &load::run(load)?);
             Ok(())
+        }
+        What::Workers(workers) => {
+            workers::run(workers, |title, report| show(args.json, title, report))
         }
         What::Checkpoint { shape, dtype, out } => {
             write_checkpoint((*shape).into(), *dtype, out)?;

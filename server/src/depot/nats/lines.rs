@@ -1,0 +1,177 @@
+//! The lines that jobs wait in: one work queue per model for visitors, one for the shipped examples.
+//! In: jobs under their ids. Out: each to one worker at a time, again and again until one says that it is over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, RetentionPolicy, Stream};
+use async_nats::jetstream::{Context, Message};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::nats;
+use crate::error::ServerError;
+use crate::store::to_json;
+
+/// All of a line's workers share this consumer.
+const CONSUMER: &str = "workers";
+
+/// What waits in a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ticket {
+    /// A trace by id; what is asked is in the records.
+    Trace(String),
+    /// A question about one; see `questions`.
+    Question(super::questions::Asked),
+}
+
+/// The name of a model's line: `jobs-<hash>`, or `examples-<hash>`.
+pub(super) fn name(model: &str, example: bool) -> String {
+    let hash = blake3::hash(model.as_bytes()).to_hex();
+    let kind = if example { "examples" } else { "jobs" };
+    format!("{kind}-{}", &hash[..16])
+}
+
+/// One line.
+#[derive(Clone)]
+pub(super) struct Line {
+    stream: Stream,
+    consumer: PullConsumer,
+    subject: String,
+}
+
+/// How many stand in a line.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Standing {
+    /// Not begun.
+    pub(super) waiting: u64,
+    /// With a worker.
+    pub(super) running: u64,
+}
+
+/// The lines that this process has met.
+pub(super) struct Lines {
+    pub(super) js: Context,
+    pub(super) replicas: usize,
+    /// A job whose worker has not been heard of for so long goes to another.
+    pub(super) lease: Duration,
+    pub(super) known: Mutex<BTreeMap<String, Arc<Line>>>,
+}
+
+impl Lines {
+    /// A line by its name, made where it is missing.
+    pub(super) async fn line(&self, name: &str) -> Result<Arc<Line>, ServerError> {
+        let mut known = self.known.lock().await;
+        if let Some(line) = known.get(name) {
+            return Ok(line.clone());
+        }
+        let failed = "a queue cannot be made";
+        let subject = format!("omnitrace.{name}");
+        let config = Config {
+            name: format!("omnitrace-{name}"),
+            subjects: vec![format!("{subject}.*")],
+            retention: RetentionPolicy::WorkQueue,
+            num_replicas: self.replicas,
+            ..Config::default()
+        };
+        let stream = (self.js.get_or_create_stream(config).await).map_err(nats(failed))?;
+        let consumer = pull::Config {
+            durable_name: Some(CONSUMER.to_owned()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.lease,
+            // Attempts are counted in the records, where an orderly shutdown does not count.
+            max_deliver: -1,
+            max_ack_pending: -1,
+            ..pull::Config::default()
+        };
+        let consumer = stream.get_or_create_consumer(CONSUMER, consumer).await;
+        let line = Arc::new(Line {
+            consumer: consumer.map_err(nats(failed))?,
+            stream,
+            subject,
+        });
+        known.insert(name.to_owned(), line.clone());
+        Ok(line)
+    }
+
+    /// Puts a ticket at the end of a line. On return it survives a crash.
+    pub(super) async fn join(
+        &self,
+        name: &str,
+        id: &str,
+        ticket: &Ticket,
+    ) -> Result<(), ServerError> {
+        let line = self.line(name).await?;
+        let failed = "a job cannot be queued";
+        let subject = format!("{}.{id}", line.subject);
+        let sent = (self.js).publish(subject, to_json("job", ticket)?.into());
+        let stored = sent.await.map_err(nats(failed))?;
+        stored.await.map(drop).map_err(nats(failed))
+    }
+}
+
+impl Line {
+    /// The next job, if there is one now.
+    pub(super) async fn next(&self) -> Result<Option<Message>, ServerError> {
+        let failed = "the queue cannot be read";
+        let fetch = self.consumer.fetch().max_messages(1);
+        let mut batch = fetch.messages().await.map_err(nats(failed))?;
+        batch.next().await.transpose().map_err(nats(failed))
+    }
+
+    /// Takes a job out, wherever it stands.
+    pub(super) async fn leave(&self, id: &str) -> Result<(), ServerError> {
+        let failed = "a job cannot be withdrawn";
+        // By its number: to purge its subject makes nats-server 2.9 forget every other job of the line.
+        let Some(own) = self.number(id).await? else {
+            return Ok(());
+        };
+        match self.stream.delete_message(own).await {
+            Ok(_) => Ok(()),
+            // A worker was faster, and finds that it is over.
+            Err(_) if self.number(id).await?.is_none() => Ok(()),
+            Err(error) => Err(nats(failed)(error)),
+        }
+    }
+
+    /// The number under which a job waits, if it does.
+    async fn number(&self, id: &str) -> Result<Option<u64>, ServerError> {
+        let subject = format!("{}.{id}", self.subject);
+        match self.stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => Ok(Some(message.sequence)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(nats("the queue cannot be read")(error)),
+        }
+    }
+
+    /// How many stand in it.
+    pub(super) async fn standing(&self) -> Result<Standing, ServerError> {
+        let info = self.consumer.get_info().await;
+        let info = info.map_err(nats("the queue cannot be read"))?;
+        Ok(Standing {
+            waiting: info.num_pending,
+            running: info.num_ack_pending as u64,
+        })
+    }
+
+    /// How many wait before a job; 0 also for one that is just being handed out.
+    pub(super) async fn position(&self, id: &str) -> Result<u32, ServerError> {
+        let failed = "the queue cannot be read";
+        let Some(own) = self.number(id).await? else {
+            return Ok(0);
+        };
+        let consumer = self.consumer.get_info().await.map_err(nats(failed))?;
+        let handed_out = consumer.delivered.stream_sequence;
+        let info = self.stream.info_builder().with_deleted(true).fetch().await;
+        let info = info.map_err(nats(failed))?.info;
+        // What was withdrawn has left a gap in the numbers.
+        let between = |sequence: &&u64| **sequence > handed_out && **sequence < own;
+        let gaps = info.state.deleted.iter().flatten().filter(between).count() as u64;
+        let ahead = own.saturating_sub(handed_out.saturating_add(1).max(info.state.first_sequence));
+        Ok(u32::try_from(ahead.saturating_sub(gaps)).unwrap_or(u32::MAX))
+    }
+}

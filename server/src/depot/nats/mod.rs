@@ -1,0 +1,365 @@
+//! Many machines: what [`super::Embedded`] does on one, on NATS JetStream.
+//!
+//! Jobs wait in work queues and go to another worker when theirs falls silent; events fan out by subject; records lie in
+//! key-value buckets, media in an object store. Any number of web processes and workers share one server or cluster.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use app::data::ModelView;
+use tokio::sync::oneshot;
+
+use self::lines::Ticket;
+use self::questions::Asked;
+use self::reach::Reach;
+use self::threads::Threads;
+use self::traces::{Question, count, forget_deleted};
+use self::work::Bench;
+use super::{Depot, Load, Stopped};
+use crate::blobs::Blobs;
+use crate::checks::Check;
+use crate::error::ServerError;
+use crate::id;
+use crate::jobs::{Place, Refused};
+use crate::live::Live;
+use crate::store::{NewTrace, Policy, Report, Stored, Swept, from_json, to_json};
+
+mod args;
+mod events;
+mod lines;
+mod media;
+mod presence;
+mod questions;
+mod reach;
+mod records;
+mod reports;
+mod taking;
+mod threads;
+mod traces;
+mod watching;
+mod work;
+
+pub use args::NatsArgs;
+pub use reach::stored_sizes;
+
+/// The bucket of media.
+const MEDIA: &str = "omnitrace-media";
+
+/// Hashes of media that no trace names any more are said here.
+const GONE: &str = "omnitrace.gone";
+
+/// Who is asked to stop is said here: `omnitrace.stop.<id>`.
+const STOP: &str = "omnitrace.stop";
+
+/// Rung when a job was queued.
+const BELL: &str = "omnitrace.bell";
+
+/// How often the lines are counted for [`Depot::load_now`].
+const COUNT: Duration = Duration::from_secs(1);
+
+/// A process of the house: a web process, or a worker.
+pub struct Nats {
+    reach: Arc<Reach>,
+    /// Traces of one model that may wait.
+    capacity: u32,
+    waiting: Arc<AtomicU32>,
+    running: Arc<AtomicU32>,
+    /// What a worker has on top.
+    bench: Option<Bench>,
+    /// Of its own: whoever waits for an answer from NATS may hold a thread of another.
+    threads: Threads,
+}
+
+/// Wraps an error of the client.
+fn nats<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> ServerError {
+    move |error| ServerError::Nats {
+        what,
+        reason: error.to_string(),
+    }
+}
+
+impl Nats {
+    /// Connects a web process. `capacity`: traces of one model that may wait; `cache_dir`: for copies of media.
+    pub fn web(args: &NatsArgs, capacity: usize, cache_dir: &Path) -> Result<Self, ServerError> {
+        let web = Self::connect(args, capacity, cache_dir)?;
+        let reach = web.reach.clone();
+        let (first, known) = oneshot::channel();
+        web.spawn(async move {
+            presence::listen(reach.workers.clone(), &reach.presence, first).await;
+        });
+        web.spawn(watching::tell_positions(web.reach.clone()));
+        let (reach, waiting, running) =
+            (web.reach.clone(), web.waiting.clone(), web.running.clone());
+        web.spawn(async move {
+            loop {
+                count(&reach, &waiting, &running).await;
+                tokio::time::sleep(COUNT).await;
+            }
+        });
+        // The first page already knows the workers that are there.
+        let _ = web.wait(tokio::time::timeout(Duration::from_secs(2), known));
+        Ok(web)
+    }
+
+    fn connect(args: &NatsArgs, capacity: usize, cache_dir: &Path) -> Result<Self, ServerError> {
+        let threads = Threads::start()?;
+        let reach = threads.wait(Reach::connect(args, cache_dir))?;
+        let nats = Self {
+            reach: Arc::new(reach),
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX).max(1),
+            waiting: Arc::default(),
+            running: Arc::default(),
+            bench: None,
+            threads,
+        };
+        nats.spawn(forget_deleted(nats.reach.clone()));
+        Ok(nats)
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.threads.spawn(work);
+    }
+
+    /// Waits for NATS, from any thread.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.threads.wait(work)
+    }
+}
+
+impl Depot for Nats {
+    fn check_room(&self) -> Result<(), Refused> {
+        self.wait(async {
+            let mut full = Ok(());
+            for model in self.reach.presence.models() {
+                full = self.room_in(&lines::name(&model.name, false)).await;
+                if full.is_ok() {
+                    return full;
+                }
+            }
+            full
+        })
+    }
+
+    fn submit(&self, new: &NewTrace) -> Result<(), Refused> {
+        self.wait(async {
+            self.room_in(&lines::name(&new.request.model, false))
+                .await?;
+            match self.accept(new).await {
+                Ok(true) => {}
+                Ok(false) => return Err(Refused::Store(ServerError::Lost("a fresh id"))),
+                Err(error) => return Err(Refused::Store(error)),
+            }
+            count(&self.reach, &self.waiting, &self.running).await;
+            Ok(())
+        })
+    }
+
+    fn submit_example(&self, new: &NewTrace) -> Result<(), ServerError> {
+        // Another worker may have been faster.
+        self.wait(self.accept(new)).map(drop)
+    }
+
+    fn ask(&self, check: Check) -> Result<(), Refused> {
+        self.wait(async {
+            let entry = self
+                .reach
+                .ledger
+                .get(&check.id)
+                .await
+                .map_err(Refused::Store)?;
+            let Some(entry) = entry else { return Ok(()) };
+            // Questions about the examples wait with the visitors' traces.
+            let line = entry.line.replace("examples-", "jobs-");
+            self.room_in(&line).await?;
+            let number = id::fresh().map_err(Refused::Store)?;
+            let subject = format!("omnitrace.answer.{number}");
+            let asked = Asked {
+                id: check.id.clone(),
+                question: check.question.clone(),
+                subject: subject.clone(),
+            };
+            let heard = self.reach.client.subscribe(subject).await;
+            let heard = heard
+                .map_err(nats("an answer cannot be awaited"))
+                .map_err(Refused::Store)?;
+            let down = self.reach.down.subscribe();
+            self.spawn(questions::wait(
+                self.reach.client.clone(),
+                heard,
+                check,
+                down,
+            ));
+            let ticket = Ticket::Question(asked);
+            let joined = self.reach.lines.join(&line, &number, &ticket);
+            joined.await.map_err(Refused::Store)?;
+            self.ring().await.map_err(Refused::Store)
+        })
+    }
+
+    fn place(&self, id: &str) -> Option<Place> {
+        self.wait(watching::place(&self.reach, id))
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a place in the queue is not known");
+                None
+            })
+    }
+
+    fn follow(&self, id: &str) -> Result<Option<Arc<Live>>, ServerError> {
+        self.wait(watching::follow(&self.reach, id))
+    }
+
+    fn stop(&self, id: &str) -> Result<Stopped, ServerError> {
+        self.wait(self.stop_now(id))
+    }
+
+    fn load(&self, id: &str) -> Result<Option<Stored>, ServerError> {
+        self.wait(async {
+            let Some(entry) = self.reach.ledger.get(id).await? else {
+                return Ok(None);
+            };
+            let Some(question) = self.reach.questions.get(id).await? else {
+                return Ok(None);
+            };
+            let question: Question = from_json("question", &question)?;
+            Ok(Some(Stored {
+                state: entry.state(),
+                last_event: entry.last_event,
+                request: question.request,
+                options: question.options,
+                task: question.task,
+            }))
+        })
+    }
+
+    fn record_json(&self, id: &str) -> Result<Option<String>, ServerError> {
+        self.wait(self.reach.records.get(id))
+    }
+
+    fn gallery_origin(&self, id: &str) -> Result<Option<String>, ServerError> {
+        let entry = self.wait(self.reach.ledger.get(id))?;
+        Ok(entry.and_then(|entry| entry.gallery))
+    }
+
+    fn share(&self, id: &str, view: &str) -> Result<String, ServerError> {
+        let short = id::of(&format!("{id}{view}"));
+        self.wait(async {
+            let known = self.reach.ledger.modify(id, |entry| {
+                let fresh = !entry.shares.contains(&short);
+                if fresh {
+                    entry.shares.push(short.clone());
+                }
+                fresh
+            });
+            if known.await?.is_none() {
+                return Err(ServerError::Lost("a trace"));
+            }
+            let link = to_json("short link", &(id, view))?;
+            let put = self.reach.shares.put(short.as_str(), link.into()).await;
+            put.map_err(nats("a short link cannot be stored"))?;
+            Ok(short.clone())
+        })
+    }
+
+    fn shared(&self, short: &str) -> Result<Option<(String, String)>, ServerError> {
+        let found = self.wait(records::read(&self.reach.shares, short))?;
+        found
+            .map(|(link, _)| from_json("short link", &String::from_utf8_lossy(&link)))
+            .transpose()
+    }
+
+    fn may_delete(&self, id: &str, key: &str) -> Result<bool, ServerError> {
+        let entry = self.wait(self.reach.ledger.get(id))?;
+        let kept = entry.and_then(|entry| blake3::Hash::from_hex(entry.delete_hash?).ok());
+        // blake3 compares its hashes in constant time.
+        Ok(kept == Some(blake3::hash(key.as_bytes())))
+    }
+
+    fn delete(&self, id: &str) -> Result<(), ServerError> {
+        self.wait(self.delete_now(id))
+    }
+
+    fn sweep(&self, policy: &Policy) -> Result<Swept, ServerError> {
+        if *policy != Policy::default() {
+            return Err(ServerError::Nats {
+                what: "nothing was swept",
+                reason: "on many machines nothing is deleted by itself yet".to_owned(),
+            });
+        }
+        Ok(Swept::default())
+    }
+
+    fn used_bytes(&self) -> Result<u64, ServerError> {
+        let sizes = self.wait(reach::sizes(&self.reach.js))?;
+        Ok(sizes.iter().map(|(_, bytes)| bytes).sum())
+    }
+
+    fn report(&self, id: &str, reason: &str) -> Result<bool, ServerError> {
+        self.wait(self.reach.reports.add(id, reason))
+    }
+
+    fn reports(&self) -> Result<Vec<Report>, ServerError> {
+        self.wait(self.reach.reports.all())
+    }
+
+    fn take_down(&self, id: &str) -> Result<bool, ServerError> {
+        self.wait(self.take_down_now(id))
+    }
+
+    fn was_taken_down(&self, id: &str) -> Result<bool, ServerError> {
+        let marked = self.wait(records::read(&self.reach.removed, id))?;
+        Ok(marked.is_some())
+    }
+
+    fn files(&self) -> &Blobs {
+        &self.reach.media.blobs
+    }
+
+    fn media(&self, hash: &str) -> Result<Option<PathBuf>, ServerError> {
+        self.wait(self.reach.media.local(hash))
+    }
+
+    fn models(&self) -> Vec<ModelView> {
+        match &self.bench {
+            Some(bench) => bench.models(),
+            None => self.reach.presence.models(),
+        }
+    }
+
+    fn load_now(&self) -> Load {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let before = waiting + self.running.load(Ordering::Relaxed);
+        let workers = self.reach.presence.workers();
+        // Who finds a free worker does not wait.
+        let rounds = (before + 1).saturating_sub(workers.max(1));
+        let mean_secs = self.reach.presence.mean_secs();
+        Load {
+            queued: waiting,
+            wait_secs: f64::from(rounds) * mean_secs / f64::from(workers.max(1)),
+            free_in_secs: self.free_in_secs(),
+            workers: Some(workers),
+        }
+    }
+
+    fn ready(&self) -> bool {
+        let connected =
+            self.reach.client.connection_state() == async_nats::connection::State::Connected;
+        let able = match &self.bench {
+            Some(bench) => bench.ready(),
+            None => self.reach.presence.workers() > 0,
+        };
+        connected && able && !self.shutting_down()
+    }
+
+    fn shut_down(&self) {
+        self.reach.down.send_replace(true);
+        for (_, mirror) in self.reach.mirrors().iter() {
+            mirror.close();
+        }
+    }
+
+    fn shutting_down(&self) -> bool {
+        *self.reach.down.borrow()
+    }
+}

@@ -1,0 +1,224 @@
+//! What lies behind a NATS address: connects, and makes the buckets and streams that are missing.
+//! In: `--nats` and its sisters. Out: a [`Reach`], shared by everything in this process that talks to NATS.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::object_store::{self, ObjectStore};
+use async_nats::jetstream::stream::{self, Stream};
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectOptions, ServerAddr};
+use tokio::sync::watch;
+
+use super::lines::Lines;
+use super::media::{Media, NAMES};
+use super::presence::{GONE, Presence};
+use super::records::{Cabinet, Ledger};
+use super::reports::Reports;
+use super::watching::Mirror;
+use super::{MEDIA, NatsArgs, nats};
+use crate::blobs::Blobs;
+use crate::error::ServerError;
+use futures_util::StreamExt;
+use tokio::runtime::Builder;
+
+/// What a message carries besides its payload.
+const HEADER_BYTES: usize = 8 << 10;
+
+/// Events are kept so long, and so many: a late viewer of a running trace misses nothing.
+const EVENTS_KEPT: Duration = Duration::from_secs(3600);
+const EVENTS_MAX_BYTES: i64 = 1 << 30;
+
+/// The connection and everything behind it.
+pub(super) struct Reach {
+    pub(super) client: Client,
+    pub(super) js: Context,
+    pub(super) ledger: Ledger,
+    /// What was asked, by trace.
+    pub(super) questions: Cabinet,
+    pub(super) records: Cabinet,
+    pub(super) shares: Store,
+    pub(super) reports: Reports,
+    /// Ids that the operator removed.
+    pub(super) removed: Store,
+    pub(super) media: Media,
+    pub(super) events: Stream,
+    pub(super) lines: Lines,
+    /// Workers' signs of life.
+    pub(super) workers: Store,
+    pub(super) presence: Presence,
+    pub(super) mirrors: Mutex<BTreeMap<String, Mirror>>,
+    /// Becomes true when this process goes down.
+    pub(super) down: watch::Sender<bool>,
+}
+
+impl Reach {
+    /// `cache_dir`: where this process keeps copies of media; what is in it is removed first.
+    pub(super) async fn connect(args: &NatsArgs, cache_dir: &Path) -> Result<Self, ServerError> {
+        let client = client(args).await?;
+        let js = jetstream::new(client.clone());
+        let replicas = args.nats_replicas.clamp(1, 5);
+        let most_inline_bytes = client.max_payload().saturating_sub(HEADER_BYTES);
+        let make = Make { js: &js, replicas };
+        let large = make.objects("omnitrace-large").await?;
+        let cabinet = async |bucket: &str| -> Result<Cabinet, ServerError> {
+            Ok(Cabinet {
+                bucket: make.bucket(bucket, Duration::ZERO).await?,
+                large: large.clone(),
+                most_inline_bytes,
+            })
+        };
+        // A copy of what was deleted while this process was away must not come back.
+        if cache_dir.exists() {
+            std::fs::remove_dir_all(cache_dir).map_err(ServerError::file(cache_dir))?;
+        }
+        let objects = make.objects(MEDIA).await?;
+        let raw = js.get_stream(format!("OBJ_{MEDIA}")).await;
+        let names = stream::Config {
+            max_messages_per_subject: 1,
+            ..make.stream("omnitrace-names", NAMES)
+        };
+        let events = stream::Config {
+            max_age: EVENTS_KEPT,
+            max_bytes: EVENTS_MAX_BYTES,
+            ..make.stream("omnitrace-events", super::events::EVENTS)
+        };
+        let made = "a stream cannot be made";
+        Ok(Self {
+            ledger: Ledger(make.bucket("omnitrace-traces", Duration::ZERO).await?),
+            questions: cabinet("omnitrace-questions").await?,
+            records: cabinet("omnitrace-records").await?,
+            shares: make.bucket("omnitrace-shares", Duration::ZERO).await?,
+            reports: Reports(make.bucket("omnitrace-reports", Duration::ZERO).await?),
+            removed: make.bucket("omnitrace-removed", Duration::ZERO).await?,
+            workers: make.bucket("omnitrace-workers", GONE).await?,
+            media: Media {
+                objects,
+                raw: raw.map_err(nats(made))?,
+                names: js.get_or_create_stream(names).await.map_err(nats(made))?,
+                js: js.clone(),
+                blobs: Blobs::open(cache_dir)?,
+            },
+            events: js.get_or_create_stream(events).await.map_err(nats(made))?,
+            lines: Lines {
+                js: js.clone(),
+                replicas,
+                lease: Duration::from_secs(args.nats_lease_secs.max(1)),
+                known: tokio::sync::Mutex::default(),
+            },
+            presence: Presence::default(),
+            mirrors: Mutex::default(),
+            down: watch::Sender::new(false),
+            client,
+            js,
+        })
+    }
+
+    pub(super) fn mirrors(&self) -> MutexGuard<'_, BTreeMap<String, Mirror>> {
+        // Every change is a single insertion or removal.
+        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connects, and makes sure that the server is new enough.
+pub(super) async fn client(args: &NatsArgs) -> Result<Client, ServerError> {
+    let url = args.nats.as_deref().unwrap_or_default();
+    let failed = "the server of --nats cannot be reached";
+    let addresses: Vec<ServerAddr> = url
+        .split(',')
+        .map(|address| address.trim().parse())
+        .collect::<Result<_, _>>()
+        .map_err(nats("--nats takes addresses such as nats://host:4222"))?;
+    let mut options = ConnectOptions::new().name("omnitrace");
+    if let Some(file) = &args.nats_creds {
+        let read = options.credentials_file(file).await;
+        options = read.map_err(ServerError::file(file))?;
+    }
+    let client = options.connect(addresses).await.map_err(nats(failed))?;
+    if !client.is_server_compatible(2, 9, 0) {
+        return Err(ServerError::Nats {
+            what: "nats-server is too old",
+            reason: format!("{}: use 2.9 or later", client.server_info().version),
+        });
+    }
+    Ok(client)
+}
+
+/// Makes what is missing; what is there keeps its settings.
+struct Make<'a> {
+    js: &'a Context,
+    replicas: usize,
+}
+
+impl Make<'_> {
+    fn stream(&self, name: &str, subject: &str) -> stream::Config {
+        stream::Config {
+            name: name.to_owned(),
+            subjects: vec![format!("{subject}.>")],
+            num_replicas: self.replicas,
+            ..stream::Config::default()
+        }
+    }
+
+    async fn bucket(&self, name: &str, max_age: Duration) -> Result<Store, ServerError> {
+        if let Ok(bucket) = self.js.get_key_value(name).await {
+            return Ok(bucket);
+        }
+        // As the client would make it, but without asking for the account first: the answer of nats-server 2.9 is not
+        // one that the client reads.
+        let config = stream::Config {
+            max_messages_per_subject: 1,
+            max_age,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            discard: stream::DiscardPolicy::New,
+            ..self.stream(&format!("KV_{name}"), &format!("$KV.{name}"))
+        };
+        let made = self.js.get_or_create_stream(config).await;
+        made.map_err(nats(
+            "a bucket cannot be made (does nats-server run with JetStream, `nats-server -js`?)",
+        ))?;
+        let bucket = self.js.get_key_value(name).await;
+        bucket.map_err(nats("a bucket cannot be opened"))
+    }
+
+    async fn objects(&self, name: &str) -> Result<ObjectStore, ServerError> {
+        if let Ok(store) = self.js.get_object_store(name).await {
+            return Ok(store);
+        }
+        let config = object_store::Config {
+            bucket: name.to_owned(),
+            num_replicas: self.replicas,
+            ..object_store::Config::default()
+        };
+        let made = self.js.create_object_store(config).await;
+        made.map_err(nats(
+            "an object store cannot be made (does nats-server run with JetStream, `nats-server -js`?)",
+        ))
+    }
+}
+
+/// Bytes that each stream behind a NATS address holds, by name.
+pub fn stored_sizes(args: &NatsArgs) -> Result<Vec<(String, u64)>, ServerError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(nats("the streams cannot be listed"))?;
+    runtime.block_on(async { sizes(&jetstream::new(client(args).await?)).await })
+}
+
+/// Bytes of each of the house's streams, by name.
+pub(super) async fn sizes(js: &Context) -> Result<Vec<(String, u64)>, ServerError> {
+    let mut streams = js.streams();
+    let mut sizes = Vec::new();
+    while let Some(stream) = streams.next().await {
+        let stream = stream.map_err(nats("the streams cannot be listed"))?;
+        if stream.config.name.contains("omnitrace-") {
+            sizes.push((stream.config.name, stream.state.bytes));
+        }
+    }
+    sizes.sort();
+    Ok(sizes)
+}

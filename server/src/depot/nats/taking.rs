@@ -1,0 +1,224 @@
+//! How a worker takes a job: visitors' before examples, its models in turn; what is over already is passed over.
+//! In: messages of its lines. Out: jobs in its hand, with a lease that is kept up.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::jetstream::{AckKind, Message};
+use attribution::event::TraceEvent;
+use tokio::task::JoinHandle;
+
+use super::lines::Ticket;
+use super::records::{Entry, Stage};
+use super::work::{Bench, InHand};
+use super::{Nats, events, lines, nats, questions};
+use crate::checks::Check;
+use crate::error::ServerError;
+use crate::jobs::Job;
+use crate::live::{ATTEMPT_STRIDE, Live};
+use crate::store::{MAX_ATTEMPTS, from_json};
+
+/// How long the last events of a trace may take to get out.
+const FLUSH: Duration = Duration::from_secs(90);
+
+impl Nats {
+    /// The next job of any of this worker's lines: visitors' before examples, the models in turn.
+    pub(super) async fn look(&self, bench: &Bench) -> Result<Option<Job>, ServerError> {
+        let first = bench.turn.fetch_add(1, Ordering::Relaxed);
+        for example in [false, true] {
+            for k in 0..bench.models.len() {
+                let model = &bench.models[(first + k) % bench.models.len()];
+                let line = self
+                    .reach
+                    .lines
+                    .line(&lines::name(&model.name, example))
+                    .await?;
+                // What is over already is passed over.
+                while let Some(message) = line.next().await? {
+                    if let Some(job) = self.take(bench, message).await? {
+                        return Ok(Some(job));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A job out of a message; `None` when there is nothing to do any more.
+    async fn take(&self, bench: &Bench, message: Message) -> Result<Option<Job>, ServerError> {
+        let ticket = from_json("job", &String::from_utf8_lossy(&message.payload));
+        match ticket {
+            Ok(Ticket::Trace(id)) => self.take_trace(bench, id, message).await,
+            Ok(Ticket::Question(asked)) => self.take_question(asked, message).await,
+            Err(error) => {
+                tracing::error!(%error, "a job is not understood and thrown away");
+                say(&message, AckKind::Term).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn take_trace(
+        &self,
+        bench: &Bench,
+        id: String,
+        message: Message,
+    ) -> Result<Option<Job>, ServerError> {
+        let info = message.info().map_err(nats("a job cannot be read"))?;
+        let delivery = u32::try_from(info.delivered).unwrap_or(1).max(1);
+        let begun = self
+            .reach
+            .ledger
+            .modify(&id, |entry| begin(entry, delivery));
+        let Some((entry, _)) = begun.await? else {
+            // Deleted meanwhile.
+            say(&message, AckKind::Ack).await?;
+            return Ok(None);
+        };
+        let live = Arc::new(Live::new(id, delivery));
+        let end = match entry.stage {
+            Stage::Running => None,
+            Stage::Finished => Some(TraceEvent::Done),
+            Stage::Failed | Stage::Queued => Some(TraceEvent::Failed {
+                code: entry.code,
+                message: entry.message,
+            }),
+        };
+        // Whatever an attempt before this one has shown begins again.
+        live.push_position(0);
+        if entry.stop {
+            live.stop();
+        }
+        let publisher = tokio::spawn(events::publish(self.reach.js.clone(), live.clone()));
+        if let Some(end) = end {
+            // Its worker died after the record was stored, or too often: viewers are told.
+            live.push(&end);
+            flush(publisher).await;
+            say(&message, AckKind::Ack).await?;
+            return Ok(None);
+        }
+        live.begin();
+        let message = Arc::new(message);
+        let lease = tokio::spawn(hold(message.clone(), self.reach.lines.lease / 3));
+        *bench.current() = Some(InHand {
+            live: live.clone(),
+            message,
+            lease,
+            publisher,
+            put_back: false,
+        });
+        Ok(Some(Job::Trace(live)))
+    }
+
+    async fn take_question(
+        &self,
+        asked: questions::Asked,
+        message: Message,
+    ) -> Result<Option<Job>, ServerError> {
+        let client = self.reach.client.clone();
+        if !questions::awaited(&client, &asked.subject).await {
+            say(&message, AckKind::Ack).await?;
+            return Ok(None);
+        }
+        let (check, answer) = Check::new(asked.id, asked.question);
+        let message = Arc::new(message);
+        let lease = tokio::spawn(hold(message.clone(), self.reach.lines.lease / 3));
+        tokio::spawn(async move {
+            let brought = questions::bring(&client, &asked.subject, answer).await;
+            lease.abort();
+            let kind = match brought {
+                Ok(true) => AckKind::Ack,
+                // This worker goes down: another answers.
+                Ok(false) => AckKind::Nak(None),
+                Err(error) => {
+                    tracing::error!(%error, "an answer is lost");
+                    AckKind::Ack
+                }
+            };
+            if let Err(error) = say(&message, kind).await {
+                tracing::warn!(%error, "a question may be answered twice");
+            }
+        });
+        Ok(Some(Job::Check(check)))
+    }
+}
+
+/// The entry's change when a job is handed out; `false` when nothing is left to do.
+fn begin(entry: &mut Entry, delivery: u32) -> bool {
+    if entry.over() {
+        return false;
+    }
+    let last = u64::from(delivery) * ATTEMPT_STRIDE + 1;
+    if entry.stage == Stage::Running && entry.stop {
+        let message = "This trace was stopped, and its worker was interrupted before it could keep the answer so far.";
+        entry.fail("stopped", message, last);
+        return true;
+    }
+    if entry.stage == Stage::Running && entry.attempts >= MAX_ATTEMPTS {
+        let message = format!(
+            "Its worker was interrupted {} times while making this trace, so it is not tried again. Please send it once more.",
+            entry.attempts
+        );
+        entry.fail("interrupted", &message, last);
+        return true;
+    }
+    entry.stage = Stage::Running;
+    entry.attempts += 1;
+    entry.delivery = delivery;
+    true
+}
+
+/// Tells the queue about a message.
+async fn say(message: &Message, kind: AckKind) -> Result<(), ServerError> {
+    let said = message.ack_with(kind).await;
+    said.map_err(nats("the queue cannot be told"))
+}
+
+/// Says again and again that the job is in good hands.
+async fn hold(message: Arc<Message>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if let Err(error) = say(&message, AckKind::Progress).await {
+            tracing::warn!(%error, "the lease on a job may run out");
+        }
+    }
+}
+
+/// Waits until every event is out.
+pub(super) async fn flush(publisher: JoinHandle<()>) {
+    if tokio::time::timeout(FLUSH, publisher).await.is_err() {
+        tracing::error!("the last events of a trace did not get out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_handed_out_until_three_workers_died_of_it() {
+        let mut entry = Entry::default();
+        for delivery in 1..=3 {
+            assert!(begin(&mut entry, delivery));
+            assert_eq!((entry.stage, entry.delivery), (Stage::Running, delivery));
+        }
+        assert!(begin(&mut entry, 4));
+        assert_eq!(
+            (entry.stage, entry.code.as_str()),
+            (Stage::Failed, "interrupted")
+        );
+        assert_eq!(entry.last_event, 4_000_001);
+        assert!(!begin(&mut entry, 5), "what is over stays as it is");
+
+        // What was to stop when its worker died does not begin again.
+        let mut entry = Entry::default();
+        assert!(begin(&mut entry, 1));
+        entry.stop = true;
+        assert!(begin(&mut entry, 2));
+        assert_eq!(
+            (entry.stage, entry.code.as_str()),
+            (Stage::Failed, "stopped")
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! Many machines on NATS: a worker killed mid-trace is replaced, viewers' streams go on; without workers the house says so.
+//! What one machine does as well is tested where it belongs, on both grounds (`on_both!`).
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use server::config::Limits;
+use server::depot::NatsArgs;
+use tempfile::{TempDir, tempdir};
+
+use crate::house::{House, PATIENCE, config, kind, long, models, refused, short};
+
+/// A worker silent for so long has lost its trace.
+const LEASE_SECS: u64 = 2;
+
+/// A NATS server on a free port, with a directory of its own; killed when dropped.
+pub struct NatsServer {
+    child: Child,
+    url: String,
+    _dir: TempDir,
+}
+
+impl NatsServer {
+    pub fn start() -> Self {
+        let dir = tempdir().expect("a directory");
+        let child = Command::new("nats-server")
+            .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"])
+            .arg(dir.path().join("jetstream"))
+            .arg("--ports_file_dir")
+            .arg(dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect(
+                "these tests start a NATS server: install it with `apt-get install nats-server`",
+            );
+        let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
+        let begun = Instant::now();
+        let url = loop {
+            let text = std::fs::read_to_string(&ports).unwrap_or_default();
+            if let Ok(ports) = serde_json::from_str::<Value>(&text) {
+                break ports["nats"][0].as_str().expect("an address").to_owned();
+            }
+            assert!(begun.elapsed() < PATIENCE, "nats-server does not start");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let server = Self {
+            child,
+            url,
+            _dir: dir,
+        };
+        server.until_it_answers();
+        server
+    }
+
+    /// The address is known before the port answers.
+    fn until_it_answers(&self) {
+        let address = self.url.trim_start_matches("nats://");
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "nats-server does not answer");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn args(&self) -> NatsArgs {
+        NatsArgs {
+            nats: Some(self.url.clone()),
+            nats_lease_secs: LEASE_SECS,
+            ..NatsArgs::default()
+        }
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The real `omnitrace work`; killed, not asked, when dropped.
+struct Program(Child);
+
+impl Program {
+    fn start(nats: &NatsServer, data: &TempDir) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
+        command
+            .args(["work", "--nats", &nats.url, "--nats-lease-secs"])
+            .arg(LEASE_SECS.to_string())
+            .arg("--data")
+            .arg(data.path().join("work"));
+        for model in models() {
+            command.args(["--model", &model]);
+        }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = child.stdout.take().expect("piped");
+        let line = BufReader::new(stdout).lines().next();
+        assert_eq!(line.expect("a line").expect("UTF-8"), "Working");
+        Self(child)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SIGKILL on Unix.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_workers_trace_is_finished_by_another_before_the_same_eyes() {
+    let (nats, data) = (NatsServer::start(), tempdir().unwrap());
+    let first = Program::start(&nats, &data);
+    let mut config = config(data.path().join("web"));
+    config.nats = nats.args();
+    let house = House::with(config, Limits::default()).await;
+    house.until_ready().await;
+    let mut request = long();
+    request["options"]["max_new_tokens"] = json!(400);
+    let id = house.accept(&request).await;
+    // Behind it in the same line; what is withdrawn takes nothing else along.
+    let mut small = request.clone();
+    small["options"]["max_new_tokens"] = json!(8);
+    let withdrawn = house.accept(&small).await;
+    let behind = house.accept(&small).await;
+    let waiting = house.accept(&short()).await;
+    let mut viewer = house.events(&id, None).await;
+    let mut early = viewer.next().await.expect("an event");
+    while kind(&early) != "token" {
+        early = viewer.next().await.expect("an event");
+    }
+    house.post(&format!("/api/traces/{withdrawn}/stop")).await;
+    drop(first);
+    let _second = Program::start(&nats, &data);
+
+    // One stream, never broken off: the trace begins again under ids that go on, with what makes a page begin again.
+    let rest: Vec<_> = viewer.collect().await;
+    let again = rest
+        .iter()
+        .position(|(id, _)| *id >= 2_000_000)
+        .expect("another attempt");
+    assert_eq!((rest[again].0, kind(&rest[again])), (2_000_000, "queued"));
+    assert!(rest[..again].iter().all(|event| kind(event) != "done"));
+    assert_eq!(kind(rest.last().unwrap()), "done");
+    let tokens = rest[again..].iter().filter(|event| kind(event) == "token");
+    assert_eq!(tokens.count(), 400);
+    let record = house.record(&id).await;
+    assert_eq!(record["receipt"]["finish"], "length");
+    house.record(&waiting).await;
+    house.record(&behind).await;
+    let last = house.all_events(&withdrawn).await.pop().unwrap();
+    assert_eq!(last.1["code"], "stopped");
+    // Somebody who comes back with an id of the first attempt sees the second from its begin.
+    let back: Vec<_> = house.events(&id, Some(early.0)).await.collect().await;
+    assert_eq!(back, rest[again..]);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_house_without_workers_says_so_and_two_web_processes_are_one_house() {
+    let (nats, data) = (NatsServer::start(), tempdir().unwrap());
+    let open = async |name: &str| {
+        let mut config = config(data.path().join(name));
+        config.nats = nats.args();
+        House::with(config, Limits::default()).await
+    };
+    let (left, right) = (open("left").await, open("right").await);
+    refused(
+        left.get("/readyz").await,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not_ready",
+    )
+    .await;
+    let limits: Value = left.get("/api/limits").await.json().await.unwrap();
+    assert_eq!(limits["workers"], 0);
+    let page = left.get("/new").await.text().await.unwrap();
+    assert!(page.contains("No machine is at work"), "{page}");
+    let answer = left.send(&short()).await;
+    refused(answer, StatusCode::SERVICE_UNAVAILABLE, "no_worker").await;
+
+    let worker = Program::start(&nats, &data);
+    left.until_ready().await;
+    right.until_ready().await;
+    let limits: Value = right.get("/api/limits").await.json().await.unwrap();
+    assert_eq!(limits["workers"], 1);
+    // Sent to one, watched and read at the other.
+    let id = left.accept(&short()).await;
+    let events = right.all_events(&id).await;
+    assert_eq!(kind(events.last().unwrap()), "done");
+    assert_eq!(right.record(&id).await, left.record(&id).await);
+    drop(worker);
+    left.close().await;
+    right.close().await;
+}
