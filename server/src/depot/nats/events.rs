@@ -149,7 +149,7 @@ async fn fill(
         let message = match tokio::time::timeout(Duration::from_secs(10), messages.next()).await {
             Ok(Some(message)) => message.map_err(nats(failed))?,
             Ok(None) => return Err(ServerError::Lost("a stream of events")),
-            // Silence: a viewer may have left.
+            // Silence: every viewer may have left. Before, the mirror is kept: a viewer may be reconnecting.
             Err(_) if alone() => return Ok(()),
             Err(_) => continue,
         };
@@ -172,9 +172,6 @@ async fn fill(
         seen += 1;
         if seen >= there {
             told.send_replace(Mirrored::CaughtUp(true));
-        }
-        if alone() {
-            return Ok(());
         }
     }
     Ok(())
