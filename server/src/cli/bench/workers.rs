@@ -1,7 +1,9 @@
 //! `omnitrace bench workers`: traces a minute of one web process and 1, 2, 4 workers around a NATS server started for it.
 //! In: how many workers and traces. Out: a line for each number of workers, and what a trace takes in NATS.
 
+use std::iter::StepBy;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,10 +14,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use crate::config::{Limits, ServeConfig};
 use crate::depot::{NatsArgs, stored_sizes};
 use crate::{id, serve};
+
+/// Questions that are on their way at the same time; fewer than a server reads uploads.
+const SENDERS: usize = 4;
 
 /// No single step takes longer on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -26,7 +32,7 @@ pub struct WorkersArgs {
     /// Numbers of worker processes to measure.
     #[arg(long, value_name = "N", default_values_t = [1, 2, 4])]
     workers: Vec<usize>,
-    /// Traces per number of workers: questions of the synthetic world, every other one with a picture.
+    /// Traces per number of workers: questions of the synthetic world, half of them with a picture.
     #[arg(long, value_name = "N", default_value_t = 120)]
     traces: usize,
     /// Threads of each worker.
@@ -183,12 +189,24 @@ async fn start_nats(program: &Path, dir: &Path) -> Result<(Killed, String)> {
     bail!("nats-server does not answer")
 }
 
-/// Sends so many questions; their ids.
+/// Sends so many questions, some at a time; their ids.
 async fn ask(address: SocketAddr, count: usize, first_seed: usize) -> Result<Vec<String>> {
+    let mut senders = JoinSet::new();
+    for sender in 0..SENDERS {
+        let seeds = (first_seed + sender..first_seed + count).step_by(SENDERS);
+        senders.spawn(ask_each(address, seeds));
+    }
     let mut ids = Vec::with_capacity(count);
-    for k in 0..count {
-        let task = ["dialogue", "visual-qa"][k % 2];
-        let seed = first_seed + k;
+    while let Some(sent) = senders.join_next().await {
+        ids.extend(sent??);
+    }
+    Ok(ids)
+}
+
+async fn ask_each(address: SocketAddr, seeds: StepBy<Range<usize>>) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for seed in seeds {
+        let task = ["dialogue", "visual-qa"][seed / SENDERS % 2];
         let path = format!("/api/examples/{task}?seed={seed}");
         let (status, answer) = http(address, "POST", &path).await?;
         ensure!(
