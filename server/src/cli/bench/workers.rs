@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::config::{Limits, ServeConfig};
+use crate::config::{AccessConfig, AdmissionConfig, Limits, PolicyConfig, ServeConfig};
 use crate::depot::{NatsArgs, stored_sizes};
 use crate::{id, serve};
 
@@ -142,6 +142,14 @@ fn web(dir: &Path, nats: NatsArgs, traces: usize) -> ServeConfig {
         queue: traces + 1,
         metrics: None,
         no_examples: true,
+        access: AccessConfig::default(),
+        policy: PolicyConfig::default(),
+        // All come from this one process.
+        admission: AdmissionConfig {
+            jobs_per_client: traces + 1,
+            jobs_per_address: traces + 1,
+            ..AdmissionConfig::default()
+        },
         nats,
     }
 }
