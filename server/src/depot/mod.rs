@@ -117,6 +117,10 @@ pub trait Depot: Send + Sync + 'static {
     fn models(&self) -> Vec<ModelView>;
     /// How busy the house is. Answers at once.
     fn load_now(&self) -> Load;
+    /// The same, counted anew where others queue traces as well.
+    fn recount(&self) -> Load {
+        self.load_now()
+    }
     /// Seconds until a waiting trace begins, where that can be told. Answers at once.
     fn wait_secs(&self, _id: &str) -> Option<f64> {
         None

@@ -27,7 +27,7 @@ impl AppState {
         );
         let metrics = self.metrics.clone();
         blocking(move || {
-            let load = depot.load_now();
+            let load = depot.recount();
             let admitted = admission.admit(&applicant, load.queued as usize, |id| depot.place(id));
             let admitted = admitted.map_err(|full| {
                 metrics.rejected(match full {

@@ -342,6 +342,11 @@ impl Depot for Nats {
         }
     }
 
+    fn recount(&self) -> Load {
+        self.wait(count(&self.reach, &self.waiting, &self.running));
+        self.load_now()
+    }
+
     fn ready(&self) -> bool {
         let connected =
             self.reach.client.connection_state() == async_nats::connection::State::Connected;
