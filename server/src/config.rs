@@ -62,6 +62,15 @@ pub struct ServeConfig {
     /// Also listen here, and answer GET /metrics in the format of Prometheus. Keep this address inside the house.
     #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
     pub metrics: Option<SocketAddr>,
+    /// Seconds that a running trace has to end after SIGTERM or ctrl-c, while pages go on being served; then it is put back
+    /// into the queue. A second signal does not wait.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 60,
+        env = "OMNITRACE_DRAIN_SECS"
+    )]
+    pub drain_secs: u64,
     /// Who may ask, and under which name.
     #[command(flatten)]
     pub access: AccessConfig,
@@ -113,6 +122,15 @@ pub struct WorkConfig {
     /// Listen here, and answer GET /metrics in the format of Prometheus.
     #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
     pub metrics: Option<SocketAddr>,
+    /// Seconds that a running trace has to end after SIGTERM or ctrl-c, while pages go on being served; then it is put back
+    /// into the queue. A second signal does not wait.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 60,
+        env = "OMNITRACE_DRAIN_SECS"
+    )]
+    pub drain_secs: u64,
     /// Make the shipped examples where they are missing: for one worker of the house.
     #[arg(long)]
     pub examples: bool,

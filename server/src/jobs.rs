@@ -25,6 +25,8 @@ pub struct Jobs {
     /// Rung when a job arrives or the server goes down.
     wake: Condvar,
     capacity: usize,
+    /// No job begins any more.
+    draining: AtomicBool,
     shutdown: AtomicBool,
 }
 
@@ -71,6 +73,8 @@ pub enum Refused {
         /// Seconds until a place is likely free.
         retry_after_secs: u64,
     },
+    /// The server goes down for a restart.
+    Closing,
     /// It could not be stored.
     Store(ServerError),
 }
@@ -91,20 +95,21 @@ impl Jobs {
             }),
             wake: Condvar::new(),
             capacity,
+            draining: AtomicBool::new(false),
             shutdown: AtomicBool::new(false),
         }
     }
 
     /// Fails while every place is taken: asked before an upload is read.
     pub fn check_room(&self) -> Result<(), Refused> {
-        self.lock().check_room(self.capacity)
+        self.check(&self.lock())
     }
 
     /// Stores a trace, then queues it. On return it survives a crash.
     pub fn submit(&self, store: &Store, new: &NewTrace) -> Result<(), Refused> {
         {
             let mut queue = self.lock();
-            queue.check_room(self.capacity)?;
+            self.check(&queue)?;
             queue.promised += 1;
         }
         // The disk is waited for without the lock; the promised place keeps the bound exact meanwhile.
@@ -130,7 +135,7 @@ impl Jobs {
             // Dropping it says so to whoever waits.
             return Ok(());
         }
-        queue.check_room(self.capacity)?;
+        self.check(&queue)?;
         let before = queue.waiting.len();
         queue.checks.push_back((before, check));
         drop(queue);
@@ -243,7 +248,7 @@ impl Jobs {
     pub fn next(&self) -> Option<Job> {
         let mut queue = self.lock();
         loop {
-            if self.shutting_down() {
+            if self.shutting_down() || self.draining() {
                 return None;
             }
             if let Some((0, _)) = queue.checks.front() {
@@ -273,6 +278,26 @@ impl Jobs {
     pub fn answered(&self, secs: f64) {
         let mut queue = self.lock();
         queue.check_secs = 0.7 * queue.check_secs + 0.3 * secs;
+    }
+
+    /// From now on no job begins and none is accepted; whether one is at work, which may end.
+    pub fn drain(&self) -> bool {
+        self.draining.store(true, Ordering::Relaxed);
+        let busy = self.lock().running.is_some();
+        self.wake.notify_all();
+        busy
+    }
+
+    /// Whether [`Self::drain`] was called.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    fn check(&self, queue: &Queue) -> Result<(), Refused> {
+        if self.draining() {
+            return Err(Refused::Closing);
+        }
+        queue.check_room(self.capacity)
     }
 
     /// Stops the worker within one decode step and ends every viewer's stream; nothing accepted is lost.

@@ -45,6 +45,7 @@ pub struct Running {
     server: JoinHandle<std::io::Result<()>>,
     /// Of this process, if it has one.
     device: Option<DeviceEnd>,
+    drain: Duration,
     shutdown: watch::Sender<bool>,
     /// Held until the end: two servers on one data directory would each run the other's traces.
     _lock: File,
@@ -62,6 +63,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     };
     let rules = (config.admission).rules(config.queue, !tokens.invites.is_empty());
     let house = House::new(&config)?;
+    let drain = Duration::from_secs(config.drain_secs);
     let assets = match config.site {
         Some(dir) => Assets::Dir(dir),
         None => Assets::Inside,
@@ -146,6 +148,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
         keeper,
         server,
         device,
+        drain,
         shutdown,
         _lock: house.lock,
     })
@@ -229,7 +232,8 @@ impl Running {
         self.keeper.clone()
     }
 
-    /// Serves until `signal`, then ends in order: the running trace goes back to the queue, viewers are let go.
+    /// Serves until `signal`, then ends in order: the running trace has some time to end while pages go on being served, then
+    /// goes back to the queue, and viewers are let go.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
         tokio::select! {
             () = signal => tracing::info!("shutting down"),
@@ -237,6 +241,9 @@ impl Running {
                 self.depot.shut_down();
                 return Err(ended);
             }
+        }
+        if self.depot.drain() {
+            drained(&mut self.device, self.drain).await;
         }
         self.depot.shut_down();
         self.shutdown.send_replace(true);
@@ -253,6 +260,44 @@ impl Running {
 }
 
 /// Resolves when the device thread ends though nobody asked it to; never where there is none.
+/// Waits until the device has ended its job, for so long at most, or until a second signal says that it shall not.
+pub(crate) async fn drained(device: &mut Option<DeviceEnd>, most: Duration) {
+    let Some(ending) = device else { return };
+    if most.is_zero() {
+        return;
+    }
+    tracing::info!("the running trace may end; another signal ends it at once");
+    tokio::select! {
+        _ = ending => *device = None,
+        () = tokio::time::sleep(most) => tracing::warn!("the running trace is put back"),
+        () = interrupted() => {}
+    }
+}
+
+/// Resolves on ctrl-c and, where there is one, SIGTERM.
+pub async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM cannot be heard");
+                let _ = tokio::signal::ctrl_c().await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
 pub(crate) async fn device_end(device: &mut Option<DeviceEnd>) -> anyhow::Error {
     let Some(device) = device else {
         return std::future::pending().await;

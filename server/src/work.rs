@@ -16,7 +16,7 @@ use crate::device::Rig;
 use crate::gallery;
 use crate::metrics::Metrics;
 use crate::routes;
-use crate::serve::{DeviceEnd, device_end, lock, serve_metrics};
+use crate::serve::{DeviceEnd, device_end, drained, lock, serve_metrics};
 
 /// How long a trace may take to be put back after a signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -30,6 +30,7 @@ pub struct Working {
     pub metrics_address: Option<SocketAddr>,
     depot: Arc<Nats>,
     device: Option<DeviceEnd>,
+    drain: Duration,
     shutdown: watch::Sender<bool>,
     /// Held until the end: two workers must not empty one another's cache.
     _lock: File,
@@ -68,13 +69,14 @@ pub async fn start(config: WorkConfig, limits: Limits) -> Result<Working> {
         metrics_address,
         depot,
         device: Some(device),
+        drain: Duration::from_secs(config.drain_secs),
         shutdown,
         _lock: lock,
     })
 }
 
 impl Working {
-    /// Works until `signal`, then ends in order: the running trace goes back to the queue.
+    /// Works until `signal`, then ends in order: the running trace has some time to end, then goes back to the queue.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
         tokio::select! {
             () = signal => tracing::info!("shutting down"),
@@ -82,6 +84,9 @@ impl Working {
                 self.depot.shut_down();
                 return Err(ended);
             }
+        }
+        if self.depot.drain() {
+            drained(&mut self.device, self.drain).await;
         }
         self.depot.shut_down();
         self.shutdown.send_replace(true);

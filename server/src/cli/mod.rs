@@ -93,12 +93,12 @@ pub fn run(cli: Cli) -> Result<()> {
             let running = serve::start(config, limits).await?;
             // On stdout, for people and scripts alike; everything else is log.
             println!("Listening on http://{}", running.address);
-            running.run_until(interrupted()).await
+            running.run_until(serve::interrupted()).await
         }),
         Command::Work(config) => until_done(async {
             let working = work::start(config, Limits::default()).await?;
             println!("Working");
-            working.run_until(interrupted()).await
+            working.run_until(serve::interrupted()).await
         }),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
@@ -120,28 +120,4 @@ fn until_done(service: impl Future<Output = Result<()>>) -> Result<()> {
     // Threads that still load a model are not waited for.
     runtime.shutdown_background();
     result
-}
-
-/// Resolves on ctrl-c and, where there is one, SIGTERM.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = tokio::signal::ctrl_c() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM cannot be heard");
-                let _ = tokio::signal::ctrl_c().await;
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

@@ -220,7 +220,11 @@ impl Depot for Embedded {
     }
 
     fn ready(&self) -> bool {
-        *self.ready.borrow() && !self.jobs.shutting_down()
+        *self.ready.borrow() && !self.jobs.shutting_down() && !self.jobs.draining()
+    }
+
+    fn drain(&self) -> bool {
+        self.jobs.drain()
     }
 
     fn shut_down(&self) {

@@ -127,6 +127,8 @@ pub trait Depot: Send + Sync + 'static {
     }
     /// Whether traces will be made now. Answers at once.
     fn ready(&self) -> bool;
+    /// From now on no job begins here; whether one is at work here, which may end. Answers at once.
+    fn drain(&self) -> bool;
     /// Ends every viewer's stream and every wait; nothing accepted is lost. Answers at once.
     fn shut_down(&self);
     /// Whether [`Self::shut_down`] was called. Answers at once.

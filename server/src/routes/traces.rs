@@ -121,6 +121,10 @@ pub fn for_form(headers: &HeaderMap, answer: Response) -> Response {
 pub fn refusal(refused: Refused) -> ApiError {
     match refused {
         Refused::Full { retry_after_secs } => ApiError::queue_full(retry_after_secs),
+        Refused::Closing => {
+            let message = "The server is about to restart. Try again in a minute.";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "restarting", message).retry_after(60)
+        }
         Refused::Store(error) => error.into(),
     }
 }

@@ -111,6 +111,7 @@ pub fn config(data: PathBuf) -> ServeConfig {
         site: None,
         queue: 8,
         metrics: None,
+        drain_secs: 0,
         access: AccessConfig::default(),
         policy: PolicyConfig::default(),
         admission: AdmissionConfig::default(),
@@ -129,6 +130,7 @@ pub fn work_config(data: PathBuf, nats: &NatsServer) -> WorkConfig {
         model_memory: None,
         asr_model: None,
         metrics: None,
+        drain_secs: 0,
         examples: false,
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use futures_util::StreamExt;
 use reqwest::{Client, StatusCode};
 use serde_json::json;
+use server::config::Limits;
 use tempfile::tempdir;
 
 use crate::house::{House, accepted, events, get, kind, long, models, record, send, short};
@@ -44,6 +45,44 @@ async fn an_orderly_end_keeps_every_trace() {
         .await;
     assert_eq!(again.status(), StatusCode::NO_CONTENT);
     house.record(&running).await;
+    house.record(&waiting).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_down_lets_the_running_trace_end_and_goes_on_showing_the_others() {
+    let data = tempdir().unwrap();
+    let mut config = crate::house::config(data.path().to_owned());
+    config.drain_secs = 100;
+    let house = House::with(config, Limits::default()).await;
+    let finished = house.accept(&short()).await;
+    let record = house.record(&finished).await;
+    let mut request = long();
+    request["options"]["max_new_tokens"] = json!(600);
+    let running = house.accept(&request).await;
+    let waiting = house.accept(&short()).await;
+    let mut stream = house.events(&running, None).await;
+    while kind(&stream.next().await.expect("an event")) != "token" {}
+    let (client, url) = (house.client.clone(), house.url.clone());
+    let down = tokio::spawn(house.close());
+    // Nothing new is taken, in a sentence; whatever ended is still shown.
+    let refused = loop {
+        let answer = send(&client, &url, &short()).await;
+        if answer.status() != StatusCode::ACCEPTED {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "60");
+    let shown = get(&client, &url, &format!("/api/traces/{finished}")).await;
+    assert_eq!(shown.json::<serde_json::Value>().await.unwrap(), record);
+    let rest: Vec<_> = stream.collect().await;
+    assert_eq!(rest.last().map(kind), Some("done"));
+    down.await.unwrap();
+
+    let house = House::open(&data).await;
+    let ended = house.record(&running).await;
+    assert_eq!(ended["tokens"].as_array().unwrap().len(), 600);
     house.record(&waiting).await;
     house.close().await;
 }

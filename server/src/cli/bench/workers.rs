@@ -141,6 +141,7 @@ fn web(dir: &Path, nats: NatsArgs, traces: usize) -> ServeConfig {
         site: None,
         queue: traces + 1,
         metrics: None,
+        drain_secs: 0,
         no_examples: true,
         access: AccessConfig::default(),
         policy: PolicyConfig::default(),

@@ -354,7 +354,13 @@ impl Depot for Nats {
             Some(bench) => bench.ready(),
             None => self.reach.presence.workers() > 0,
         };
-        connected && able && !self.shutting_down()
+        connected && able && !self.shutting_down() && !*self.reach.draining.borrow()
+    }
+
+    fn drain(&self) -> bool {
+        self.reach.draining.send_replace(true);
+        let bench = self.bench.as_ref();
+        bench.is_some_and(|bench| bench.current().is_some())
     }
 
     fn shut_down(&self) {

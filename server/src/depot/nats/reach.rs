@@ -51,6 +51,8 @@ pub(super) struct Reach {
     pub(super) workers: Store,
     pub(super) presence: Presence,
     pub(super) mirrors: Mutex<BTreeMap<String, Mirror>>,
+    /// Becomes true when this process begins no job any more.
+    pub(super) draining: watch::Sender<bool>,
     /// Becomes true when this process goes down.
     pub(super) down: watch::Sender<bool>,
 }
@@ -111,6 +113,7 @@ impl Reach {
             },
             presence: Presence::default(),
             mirrors: Mutex::default(),
+            draining: watch::Sender::new(false),
             down: watch::Sender::new(false),
             client,
             js,

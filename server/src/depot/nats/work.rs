@@ -164,9 +164,10 @@ impl Work for Nats {
     fn next(&self) -> Option<Job> {
         let bench = self.bench.as_ref()?;
         let mut down = self.reach.down.subscribe();
+        let mut draining = self.reach.draining.subscribe();
         self.wait(async {
             loop {
-                if self.shutting_down() {
+                if self.shutting_down() || *draining.borrow() {
                     return None;
                 }
                 match self.look(bench).await {
@@ -179,6 +180,7 @@ impl Work for Nats {
                     Some(_) = bell.next() => {}
                     () = tokio::time::sleep(LOOK) => {}
                     _ = down.wait_for(|down| *down) => {}
+                    _ = draining.wait_for(|draining| *draining) => {}
                 }
                 // It rang for every job that came meanwhile: one look finds them.
                 while let Some(Some(_)) = bell.next().now_or_never() {}
