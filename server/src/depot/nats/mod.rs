@@ -15,7 +15,7 @@ use self::lines::Ticket;
 use self::questions::Asked;
 use self::reach::Reach;
 use self::threads::Threads;
-use self::traces::{Question, count, forget_deleted};
+use self::traces::{count, forget_deleted};
 use self::work::Bench;
 use super::{Depot, Load, Stopped};
 use crate::blobs::Blobs;
@@ -24,7 +24,8 @@ use crate::error::ServerError;
 use crate::id;
 use crate::jobs::{Place, Refused};
 use crate::live::Live;
-use crate::store::{NewTrace, Policy, Report, Stored, Swept, from_json, to_json};
+use crate::store::{Child, NewTrace, Policy, Report, Stored, Swept, from_json, to_json};
+use crate::truth::Truth;
 
 mod args;
 mod events;
@@ -219,18 +220,27 @@ impl Depot for Nats {
             let Some(entry) = self.reach.ledger.get(id).await? else {
                 return Ok(None);
             };
-            let Some(question) = self.reach.questions.get(id).await? else {
+            let Some(question) = self.question(id).await? else {
                 return Ok(None);
             };
-            let question: Question = from_json("question", &question)?;
             Ok(Some(Stored {
                 state: entry.state(),
                 last_event: entry.last_event,
                 request: question.request,
                 options: question.options,
                 task: question.task,
+                child_of: question.child_of,
             }))
         })
+    }
+
+    fn truth(&self, id: &str) -> Result<Option<Truth>, ServerError> {
+        let question = self.wait(self.question(id))?;
+        Ok(question.and_then(|question| question.truth))
+    }
+
+    fn children(&self, id: &str) -> Result<Vec<Child>, ServerError> {
+        self.wait(self.children_of(id))
     }
 
     fn record_json(&self, id: &str) -> Result<Option<String>, ServerError> {

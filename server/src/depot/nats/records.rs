@@ -42,6 +42,9 @@ pub(super) struct Entry {
     pub(super) media: Vec<String>,
     /// Its short links.
     pub(super) shares: Vec<String>,
+    /// The traces that repeat its question without some sources.
+    #[serde(default)]
+    pub(super) children: Vec<String>,
 }
 
 /// The stages of a trace's life.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use app::data::RequestView;
 use attribution::event::TraceEvent;
+use attribution::record::ChildOf;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,8 @@ use crate::id;
 use crate::jobs::Refused;
 use crate::live::ATTEMPT_STRIDE;
 use crate::sample::Options;
-use crate::store::{NewTrace, to_json};
+use crate::store::{Child, NewTrace, from_json, to_json};
+use crate::truth::Truth;
 
 /// What was asked, as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -28,6 +30,10 @@ pub(super) struct Question {
     pub(super) request: RequestView,
     pub(super) options: Options,
     pub(super) task: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) truth: Option<Truth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) child_of: Option<ChildOf>,
 }
 
 impl Nats {
@@ -39,6 +45,8 @@ impl Nats {
                 request: new.request.clone(),
                 options: new.options.clone(),
                 task: new.task.clone(),
+                truth: new.truth.clone(),
+                child_of: new.child_of.clone(),
             },
         )?;
         let mut media = reach.media.blobs.named_in(&question);
@@ -56,12 +64,48 @@ impl Nats {
         reach.questions.put(&new.id, &question).await?;
         let made = reach.ledger.create(&new.id, &entry).await?
             || self.replace_example(&new.id, &entry).await?;
+        if let (true, Some(child_of)) = (made, &new.child_of) {
+            // A parent that was deleted meanwhile lists nothing any more.
+            let list = |entry: &mut Entry| {
+                let fresh = !entry.children.contains(&new.id);
+                if fresh {
+                    entry.children.push(new.id.clone());
+                }
+                fresh
+            };
+            reach.ledger.modify(&child_of.id, list).await?;
+        }
         if made {
             let ticket = Ticket::Trace(new.id.clone());
             reach.lines.join(&entry.line, &new.id, &ticket).await?;
             self.ring().await?;
         }
         Ok(made)
+    }
+
+    pub(super) async fn question(&self, id: &str) -> Result<Option<Question>, ServerError> {
+        let question = self.reach.questions.get(id).await?;
+        question
+            .map(|question| from_json("question", &question))
+            .transpose()
+    }
+
+    /// In the order in which they were accepted; deleted ones are left out.
+    pub(super) async fn children_of(&self, id: &str) -> Result<Vec<Child>, ServerError> {
+        let parent = self.reach.ledger.get(id).await?;
+        let mut found = Vec::new();
+        for id in parent.map(|entry| entry.children).unwrap_or_default() {
+            let entry = self.reach.ledger.get(&id).await?;
+            let question = self.question(&id).await?;
+            if let (Some(entry), Some(child_of)) = (entry, question.and_then(|own| own.child_of)) {
+                found.push(Child {
+                    state: entry.state(),
+                    without: child_of.without,
+                    id,
+                });
+            }
+        }
+        Ok(found)
     }
 
     /// Only a shipped example may be made anew under its id, and by one worker.
