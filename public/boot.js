@@ -48,12 +48,39 @@ if (late) {
   }).observe(document.body, { subtree: true, attributeFilter: ["data-state"] });
 }
 
+// The magnifier over time lines is a module of its own: it comes when someone reaches for one, or a link says how to look.
+let magnifier;
+async function over(own) {
+  if ("drawn" in own.dataset) return;
+  try {
+    magnifier ??= import("/pkg/scope.js").then((glue) => glue.default({ module_or_path: "/pkg/scope_bg.wasm" }).then(() => glue.draw));
+    const draw = await magnifier;
+    if ("drawn" in own.dataset) return;
+    own.dataset.drawn = "";
+    draw(own);
+  } catch {
+    magnifier = undefined;
+  }
+}
+function magnify() {
+  for (const kind of ["pointerover", "focusin", "click"]) {
+    addEventListener(kind, async (event) => {
+      const own = event.target.closest?.("[data-scope]:not([data-drawn])");
+      if (!own) return;
+      await over(own);
+      if (kind === "click" && "drawn" in own.dataset) event.target.closest("[data-do]")?.click();
+    }, { passive: true });
+  }
+  document.querySelectorAll('[data-zoom][data-scope], [data-setting="stage"] [data-scope]').forEach(over);
+}
+
 const part = document.querySelector("[data-alive]");
 if (part) {
   const name = ["compose", "world"].find((own) => own === part.dataset.alive) ?? "omnitrace";
   const { default: init, wake } = await import(`/pkg/${name}.js`);
   await init({ module_or_path: `/pkg/${name}_bg.wasm` });
   wake();
+  magnify();
   // On the stage nothing may wait for the network once the page is there.
   for (const media of document.querySelectorAll('[data-setting="stage"] :is(audio, video)')) {
     const blob = await (await fetch(media.src)).blob();

@@ -25,6 +25,7 @@ pub mod live;
 mod media;
 #[cfg(feature = "ssr")]
 mod pages;
+pub mod scope;
 pub mod send;
 pub mod shown;
 #[cfg(feature = "ssr")]

@@ -1,4 +1,5 @@
-//! Hostile bytes -> decoded image, sound and frames, within limits; and the encoders the world writes its files with.
+//! Hostile bytes -> decoded image, sound and frames, and sounds made drawable, within limits; and the encoders the world
+//! writes its files with.
 
 mod child;
 mod colour;
@@ -15,6 +16,7 @@ mod picture;
 mod sniff;
 mod sound;
 mod sps;
+pub mod view;
 mod wav;
 
 pub use child::{Fences, fences};

@@ -36,6 +36,21 @@ impl Sound {
 ///
 /// WAV, MP3, FLAC, Ogg Vorbis, AAC and MP4 are read here, anything else by the machine's `ffmpeg`.
 pub fn decode_sound(bytes: &[u8], limits: &Limits) -> Result<Sound, MediaError> {
+    let mut samples = Vec::new();
+    let rate_hz = scan_sound(bytes, limits, &mut |at, block| {
+        limits.check_memory((at + block.len() as u64) * 4)?;
+        samples.truncate(at as usize);
+        samples.extend_from_slice(block);
+        Ok(())
+    })?;
+    Ok(Sound { rate_hz, samples })
+}
+
+/// Takes the next samples, after being told how many came before. At 0 what came before is void: another decoder begins.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(u64, &[f32]) -> Result<(), MediaError>;
+
+/// Decodes as [`decode_sound`] does, but hands the samples on block by block and keeps none. Returns the samples a second.
+pub(crate) fn scan_sound(bytes: &[u8], limits: &Limits, sink: Sink<'_>) -> Result<u32, MediaError> {
     limits.check_bytes(bytes)?;
     let kind = sniff(bytes);
     if matches!(kind.family(), Some(Family::Image) | None) {
@@ -45,22 +60,22 @@ pub fn decode_sound(bytes: &[u8], limits: &Limits) -> Result<Sound, MediaError> 
             hint,
         });
     }
-    match built_in(bytes, kind, limits) {
+    match built_in(bytes, kind, limits, &mut *sink) {
         Err(MediaError::Unsupported { .. }) => {
             let wav = ffmpeg::sound_as_wav(bytes, kind, limits)?;
-            fence::guard("sound", || decode(&wav, Kind::Wav, limits))
+            fence::guard("sound", || decode(&wav, Kind::Wav, limits, sink))
         }
         other => other,
     }
 }
 
-fn built_in(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError> {
+fn built_in(bytes: &[u8], kind: Kind, limits: &Limits, sink: Sink<'_>) -> Result<u32, MediaError> {
     match kind {
         Kind::Wav | Kind::Mp3 | Kind::Flac | Kind::Ogg | Kind::Aac | Kind::M4a => {
-            fence::guard("sound", || decode(bytes, kind, limits))
+            fence::guard("sound", || decode(bytes, kind, limits, sink))
         }
         Kind::Mp4 | Kind::Mov if !mp4::is_fragmented(bytes) => {
-            fence::guard("sound", || decode(bytes, kind, limits))
+            fence::guard("sound", || decode(bytes, kind, limits, sink))
         }
         _ => Err(MediaError::Unsupported {
             what: kind.name().into(),
@@ -69,7 +84,7 @@ fn built_in(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaErr
     }
 }
 
-fn decode(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError> {
+fn decode(bytes: &[u8], kind: Kind, limits: &Limits, sink: Sink<'_>) -> Result<u32, MediaError> {
     let (mut lead_secs, mut declared_secs) = (0.0, f64::INFINITY);
     if matches!(kind, Kind::Mp4 | Kind::Mov | Kind::M4a) {
         // Our own reading of the index comes first: it refuses tables that are larger than the file.
@@ -125,23 +140,56 @@ fn decode(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<Sound, MediaError
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map_err(translate)?;
-    let mut sound = read_all(reader.as_mut(), decoder, track_id, kind, limits)?;
-    check_complete(kind, claimed, sound.samples.len() as u64)?;
-    let lead = (lead_secs * f64::from(sound.rate_hz)).round() as usize;
-    sound.samples.drain(..lead.min(sound.samples.len()));
-    // The last AAC block is filled up with silence; the table says how much of it is sound. (A float
-    // that is too large for usize becomes its maximum.)
-    sound
-        .samples
-        .truncate((declared_secs * f64::from(sound.rate_hz)).round() as usize);
-    // Files of floats may hold anything; one of these would run through the whole model.
-    if !sound.samples.iter().all(|sample| sample.is_finite()) {
-        return Err(MediaError::corrupt("samples that are no numbers"));
-    }
-    if sound.samples.is_empty() {
+    let mut cut = Cut {
+        lead_secs,
+        declared_secs,
+        found: 0,
+        given: 0,
+    };
+    let rate_hz = read_all(
+        reader.as_mut(),
+        decoder,
+        track_id,
+        kind,
+        limits,
+        &mut |rate_hz, block| cut.pass(rate_hz, block, sink),
+    )?;
+    check_complete(kind, claimed, cut.found)?;
+    if cut.given == 0 {
         Err(MediaError::Empty)
     } else {
-        Ok(sound)
+        Ok(rate_hz)
+    }
+}
+
+/// Lets only the samples through that the container's table calls sound.
+struct Cut {
+    /// Silence that the encoder put before the sound.
+    lead_secs: f64,
+    /// Length of the sound. The last AAC block is filled up with silence.
+    declared_secs: f64,
+    found: u64,
+    given: u64,
+}
+
+impl Cut {
+    fn pass(&mut self, rate_hz: u32, block: &[f32], sink: Sink<'_>) -> Result<(), MediaError> {
+        // A float that is too large for an integer becomes its maximum.
+        let samples = |secs: f64| (secs * f64::from(rate_hz)).round() as u64;
+        let skip = samples(self.lead_secs).saturating_sub(self.found);
+        self.found += block.len() as u64;
+        let rest = &block[skip.min(block.len() as u64) as usize..];
+        let room = samples(self.declared_secs).saturating_sub(self.given);
+        let own = &rest[..room.min(rest.len() as u64) as usize];
+        self.given += own.len() as u64;
+        if own.is_empty() {
+            return Ok(());
+        }
+        // Files of floats may hold anything; one of these would run through the whole model.
+        if !own.iter().all(|sample| sample.is_finite()) {
+            return Err(MediaError::corrupt("samples that are no numbers"));
+        }
+        sink(self.given - own.len() as u64, own)
     }
 }
 
@@ -153,24 +201,26 @@ fn limits_for_blocks(limits: &Limits) -> Box<Limits> {
     })
 }
 
+/// Takes samples a second and the next samples.
+type Blocks<'a> = &'a mut dyn FnMut(u32, &[f32]) -> Result<(), MediaError>;
+
+/// Decodes packet by packet; hands on samples a second and samples, and returns the former.
 fn read_all(
     reader: &mut dyn FormatReader,
     mut decoder: Box<dyn AudioDecoder>,
     track_id: u32,
     kind: Kind,
     limits: &Limits,
-) -> Result<Sound, MediaError> {
-    let mut sound = Sound {
-        rate_hz: 0,
-        samples: Vec::new(),
-    };
-    let mut block: Vec<f32> = Vec::new();
+    sink: Blocks<'_>,
+) -> Result<u32, MediaError> {
+    let (mut rate_hz, mut total) = (0, 0u64);
+    let (mut block, mut mono): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
     // The released models' loaders hear AAC through a pipe of 16-bit samples, channel by channel.
     let in_16_bits = decoder.codec_params().codec == CODEC_ID_AAC;
     loop {
         let packet = match reader.next_packet() {
             Ok(Some(packet)) => packet,
-            Ok(None) => return Ok(sound),
+            Ok(None) => return Ok(rate_hz),
             Err(error) => return Err(translate(error)),
         };
         if packet.track_id != track_id {
@@ -183,19 +233,17 @@ fn read_all(
             Err(error) => return Err(translate(error)),
         };
         let spec = decoded.spec();
-        let (rate_hz, channels) = (spec.rate(), spec.channels().count());
-        if sound.rate_hz == 0 {
-            sound.rate_hz = rate_hz;
+        let (rate, channels) = (spec.rate(), spec.channels().count());
+        if rate_hz == 0 {
+            rate_hz = rate;
         }
-        if rate_hz == 0 || rate_hz != sound.rate_hz || channels == 0 || channels > MAX_CHANNELS {
+        if rate == 0 || rate != rate_hz || channels == 0 || channels > MAX_CHANNELS {
             return Err(MediaError::corrupt(
                 "the rate or the channels of the sound change midway",
             ));
         }
-        let frames = decoded.frames();
-        let total = (sound.samples.len() + frames) as u64;
+        total += decoded.frames() as u64;
         limits.check_secs(total as f64 / f64::from(rate_hz))?;
-        limits.check_memory(total * 4)?;
         decoded.copy_to_vec_interleaved(&mut block);
         if in_16_bits {
             for sample in &mut block {
@@ -204,11 +252,13 @@ fn read_all(
             }
         }
         let scale = 1.0 / channels as f32;
-        sound.samples.extend(
+        mono.clear();
+        mono.extend(
             block
                 .chunks_exact(channels)
                 .map(|frame| frame.iter().sum::<f32>() * scale),
         );
+        sink(rate_hz, &mono)?;
     }
 }
 

@@ -1,12 +1,15 @@
 //! Content-addressed files: bytes -> `media/ab/<hash>`, written whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::ServerError;
+
+/// Endings of files that are made from a stored one and go with it.
+pub const DERIVED: [&str; 2] = ["peaks", "spectrum"];
 
 /// As much of a file as its kind is told from.
 const HEAD_BYTES: usize = 4096;
@@ -133,14 +136,44 @@ impl Blobs {
         Ok(found)
     }
 
+    /// What was made from a file and kept under one of the endings of [`DERIVED`].
+    pub fn derived(&self, hash: &str, ending: &str) -> Option<PathBuf> {
+        let path = self.place(hash)?.with_extension(ending);
+        path.is_file().then_some(path)
+    }
+
+    /// Keeps what was made from a file, whole or not at all. It can be made again: no power cut is waited for.
+    pub fn put_derived(
+        &self,
+        hash: &str,
+        ending: &str,
+        bytes: &[u8],
+    ) -> Result<PathBuf, ServerError> {
+        let target = self
+            .place(hash)
+            .ok_or_else(|| ServerError::MissingMedia(hash.to_owned()))?
+            .with_extension(ending);
+        let path = self.incoming()?;
+        fs::write(&path, bytes).map_err(ServerError::file(&path))?;
+        let dir = target.parent().unwrap_or(&self.root);
+        fs::create_dir_all(dir).map_err(ServerError::file(dir))?;
+        fs::rename(&path, &target).map_err(ServerError::file(&target))?;
+        Ok(target)
+    }
+
     /// Every stored hash that stands in a text between quotes.
     pub fn named_in(&self, json: &str) -> Vec<String> {
         let stored = |part: &&str| self.path(part).is_some();
         json.split('"').filter(stored).map(str::to_owned).collect()
     }
 
-    /// Removes a file; one that is not there is as good as removed.
+    /// Removes a file and what was made from it; one that is not there is as good as removed.
     pub fn remove(&self, hash: &str) -> Result<(), ServerError> {
+        for ending in DERIVED {
+            if let Some(path) = self.derived(hash, ending) {
+                fs::remove_file(&path).map_err(ServerError::file(path))?;
+            }
+        }
         match self.path(hash) {
             Some(path) => fs::remove_file(&path).map_err(ServerError::file(path)),
             None => Ok(()),
@@ -163,6 +196,19 @@ impl Blobs {
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, ServerError> {
     let listed = fs::read_dir(dir).map_err(ServerError::file(dir))?;
     Ok(listed.flatten().map(|entry| entry.path()).collect())
+}
+
+/// Some bytes of a file.
+pub fn part(path: &Path, range: std::ops::Range<u64>) -> Result<Vec<u8>, ServerError> {
+    let len = range.end.saturating_sub(range.start);
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|mut file| {
+            file.seek(SeekFrom::Start(range.start))?;
+            file.take(len).read_to_end(&mut bytes)
+        })
+        .map_err(ServerError::file(path))?;
+    Ok(bytes)
 }
 
 /// What a file is, by its first bytes.

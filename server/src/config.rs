@@ -12,6 +12,9 @@ use crate::depot::NatsArgs;
 use crate::models::memory::parse_bytes;
 use crate::store::Policy;
 
+/// Longest sound or film, unless the operator says otherwise.
+pub const MAX_MEDIA_SECS: f64 = 300.0;
+
 /// `omnitrace serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
@@ -165,6 +168,10 @@ pub struct AdmissionConfig {
     /// Tokens that an answer may have at most.
     #[arg(long, value_name = "N", default_value_t = 2048)]
     pub max_tokens: u32,
+    /// Longest sound or film that a visitor may send, in seconds. A model hears and sees no more than it can, but the whole
+    /// file is kept and can be looked at.
+    #[arg(long, value_name = "SECS", default_value_t = MAX_MEDIA_SECS, env = "OMNITRACE_MAX_MEDIA_SECS")]
+    pub max_media_secs: f64,
     /// Seconds that a trace may take on the device; then it ends with what it has.
     #[arg(long, value_name = "SECS", default_value_t = 600.0)]
     pub job_secs: f64,
@@ -187,6 +194,7 @@ impl Default for AdmissionConfig {
             jobs_per_client: 4,
             jobs_per_address: 16,
             max_tokens: 2048,
+            max_media_secs: MAX_MEDIA_SECS,
             job_secs: 600.0,
             invite_token_file: None,
             invite_places: 8,
@@ -213,10 +221,15 @@ impl AdmissionConfig {
 
     /// The bounds on a request, with those that the operator chose.
     pub fn limits(&self) -> Limits {
+        let usual = Limits::default();
         Limits {
             max_new_tokens: self.max_tokens.max(1),
             max_job_secs: self.job_secs.max(1.0),
-            ..Limits::default()
+            media: media::Limits {
+                max_secs: self.max_media_secs,
+                ..usual.media
+            },
+            ..usual
         }
     }
 }
@@ -288,7 +301,7 @@ impl Default for Limits {
             // A visitor's sound of half an hour would hold the one device for as long: the command line allows more.
             media: media::Limits {
                 max_bytes: max_file_bytes,
-                max_secs: 300.0,
+                max_secs: MAX_MEDIA_SECS,
                 ..media::Limits::default()
             },
         }

@@ -215,7 +215,7 @@ pub fn failure_of(error: &ServerError) -> (&'static str, String) {
 }
 
 /// First letter large, full stop at the end.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut chars = text.trim().chars();
     let Some(first) = chars.next() else {
         return String::new();

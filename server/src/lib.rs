@@ -30,5 +30,6 @@ pub mod sse;
 pub mod store;
 pub mod tokens;
 pub mod truth;
+pub mod views;
 pub mod work;
 pub mod worker;

@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::routes::{self, AppState, Shared, guard};
 use crate::store::{Policy, Store};
 use crate::tokens::{TokenSets, Tokens};
+use crate::views::Views;
 
 /// How long open requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -102,6 +103,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
     };
     let keeper = Arc::new(Keeper::new(depot.clone(), config.policy.policy()));
     let state = AppState::new(Shared {
+        views: Arc::new(Views::new(depot.clone(), limits.media)),
         depot: depot.clone(),
         uploads: Semaphore::new(limits.max_uploads),
         drawing: Semaphore::new(2),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// Workspace crates that each crate may name in its manifest.
-const MAY_DEPEND: [(&str, &[&str]); 11] = [
+const MAY_DEPEND: [(&str, &[&str]); 12] = [
     ("attribution", &[]),
     ("media", &[]),
     ("world", &["media"]),
@@ -20,6 +20,7 @@ const MAY_DEPEND: [(&str, &[&str]); 11] = [
     ("frontend", &["app"]),
     ("frontend-compose", &["app"]),
     ("frontend-world", &["app", "world"]),
+    ("frontend-scope", &["app"]),
     (
         "server",
         &["app", "attribution", "engine", "hub", "media", "world"],
@@ -70,6 +71,7 @@ fn folder_of(name: &'static str) -> &'static str {
         "dataset" => "train/dataset",
         "frontend-compose" => "frontend/compose",
         "frontend-world" => "frontend/world",
+        "frontend-scope" => "frontend/scope",
         _ => name,
     }
 }

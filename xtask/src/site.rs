@@ -10,10 +10,11 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::shell::{self, Cargo};
 
 /// Packages that become wasm modules, and the modules' names.
-const MODULES: [(&str, &str); 3] = [
+const MODULES: [(&str, &str); 4] = [
     ("frontend", "omnitrace"),
     ("frontend-compose", "compose"),
     ("frontend-world", "world"),
+    ("frontend-scope", "scope"),
 ];
 
 /// What a page that shows a trace loads besides its HTML and media.
@@ -23,9 +24,12 @@ const VIEWER: [&str; 4] = [
     "pkg/omnitrace.css",
     "boot.js",
 ];
-const OTHERS: [&str; 4] = [
+/// What other pages load, or a trace page on first use.
+const OTHERS: [&str; 6] = [
     "pkg/compose_bg.wasm",
     "pkg/compose.js",
+    "pkg/scope_bg.wasm",
+    "pkg/scope.js",
     "pkg/world_bg.wasm",
     "pkg/world.js",
 ];
@@ -53,7 +57,7 @@ pub fn build() -> Result<()> {
     fs::create_dir_all(&pkg).context("cannot make target/site/pkg")?;
     for (package, name) in MODULES {
         let file = package.replace('-', "_") + ".wasm";
-        Bindgen::new()
+        let mut module = Bindgen::new()
             .input_path(
                 root.join("target/wasm/wasm32-unknown-unknown/wasm-release")
                     .join(file),
@@ -61,18 +65,98 @@ pub fn build() -> Result<()> {
             .out_name(name)
             .web(true)?
             .typescript(false)
-            .generate(&pkg)
+            .generate_output()
             .context("wasm-bindgen")?;
+        let wasm = module.wasm_mut();
+        for export in wasm
+            .exports
+            .iter()
+            .filter(|own| is_dead(&own.name))
+            .map(|own| own.id())
+            .collect::<Vec<_>>()
+        {
+            wasm.exports.delete(export);
+        }
+        module.emit(&pkg).context("wasm-bindgen")?;
+        let glue = pkg.join(format!("{name}.js"));
+        let text = fs::read_to_string(&glue).context("wasm-bindgen's JavaScript")?;
+        fs::write(&glue, slim(&text)).context("wasm-bindgen's JavaScript")?;
         optimise(&pkg.join(format!("{name}_bg.wasm")))?;
     }
-    fs::copy(root.join("style/main.css"), pkg.join("omnitrace.css")).context("style/main.css")?;
-    fs::copy(root.join("style/world.css"), pkg.join("world.css")).context("style/world.css")?;
+    for (from, to) in [("main.css", "omnitrace.css"), ("world.css", "world.css")] {
+        let style = fs::read_to_string(root.join("style").join(from)).context(from)?;
+        fs::write(pkg.join(to), slim_style(&style)).context(to)?;
+    }
     // Fetched by the page /world when something is to be spoken.
     fs::copy(root.join("world/assets/words.bank"), pkg.join("words.bank"))
         .context("world/assets/words.bank")?;
     copy_tree(&root.join("public"), &site)?;
     compress(&site)?;
     weigh(&site)
+}
+
+/// Exports that nothing of ours calls: byte streams of a library below Leptos. What they alone reach is a fortieth of the
+/// viewer and half of the magnifier; without them the optimiser finds it unused.
+fn is_dead(export: &str) -> bool {
+    [
+        "intounderlying",
+        "__wbg_intounderlying",
+        "_WASM_SPLIT_MARKER",
+    ]
+    .iter()
+    .any(|name| export.starts_with(name))
+}
+
+/// Without comments, indentation and the classes of dead exports.
+fn slim(glue: &str) -> String {
+    let mut out = String::with_capacity(glue.len());
+    let mut dead = false;
+    for line in glue.lines() {
+        dead |= line.starts_with("export class IntoUnderlying");
+        let text = line.trim();
+        let comment = ["//", "/*", "*"].iter().any(|sign| text.starts_with(sign));
+        if !(dead || comment || text.is_empty()) {
+            out.push_str(text);
+            out.push('\n');
+        }
+        // A class ends with its brace in the first column.
+        dead &= line != "}";
+    }
+    // What stood behind each class.
+    let lines = out.lines();
+    let kept = lines.filter(|line| !line.starts_with("if (Symbol.dispose) IntoUnderlying"));
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Without comments and the space that only people need.
+fn slim_style(css: &str) -> String {
+    let mut out = String::with_capacity(css.len());
+    let mut rest = css;
+    while let Some(first) = rest.chars().next() {
+        if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/").map_or("", |(_, after)| after);
+            continue;
+        }
+        let taken = match first {
+            '"' => rest[1..].find('"').map_or(rest.len(), |end| end + 2),
+            first if first.is_whitespace() => {
+                let after = rest.trim_start();
+                let joins = |c: char| "{}>".contains(c);
+                let needed = !out.ends_with(['{', '}', ';', ',', ':', '>'])
+                    && !after.starts_with(joins)
+                    && !after.starts_with("/*");
+                if needed && !out.is_empty() && !after.is_empty() {
+                    out.push(' ');
+                }
+                rest = after;
+                continue;
+            }
+            first => first.len_utf8(),
+        };
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    out
 }
 
 /// wasm-opt of npm's binaryen. Debian's (version 108) exits 0 and breaks the module, so it is never used.
@@ -82,7 +166,13 @@ fn optimise(wasm: &Path) -> Result<()> {
     shell::run(
         Command::new(&wasm_opt)
             .arg(wasm)
-            .args(["-Oz", "--strip-debug", "--strip-producers", "-o"])
+            .args([
+                "-Oz",
+                "--converge",
+                "--strip-debug",
+                "--strip-producers",
+                "-o",
+            ])
             .arg(&optimised),
         "wasm-opt",
     )?;
@@ -157,4 +247,24 @@ fn weigh(site: &Path) -> Result<()> {
          move what few visitors need into a module of its own, or do without"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{slim, slim_style};
+
+    #[test]
+    fn a_style_keeps_what_counts() {
+        let css = "/* a */\n:root { --x: light-dark(#fff, #000); }\n.a :is(.b, .c) > p::after { content: \"{ a;  b }\"; margin: 0 calc(1px + 2px); }\n";
+        assert_eq!(
+            slim_style(css),
+            ":root{--x:light-dark(#fff,#000);}.a :is(.b,.c)>p::after{content:\"{ a;  b }\";margin:0 calc(1px + 2px);}"
+        );
+    }
+
+    #[test]
+    fn glue_loses_dead_classes_alone() {
+        let glue = "export class IntoUnderlyingSink {\n    free() {\n    }\n}\nif (Symbol.dispose) IntoUnderlyingSink.prototype[Symbol.dispose] = 1;\n\n/**\n * Called.\n */\nexport function wake() {\n    wasm.wake();\n}\n";
+        assert_eq!(slim(glue), "export function wake() {\nwasm.wake();\n}\n");
+    }
 }

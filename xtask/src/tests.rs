@@ -125,6 +125,8 @@ fn clippy_wasm() -> Result<()> {
             "frontend-compose",
             "-p",
             "frontend-world",
+            "-p",
+            "frontend-scope",
             "--target",
             "wasm32-unknown-unknown",
             "--target-dir",

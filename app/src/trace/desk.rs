@@ -29,6 +29,8 @@ pub struct Desk {
     pub tokens: RwSignal<bool>,
     /// Whether threads connect a sentence to its sources.
     pub threads: RwSignal<bool>,
+    /// How a time line is looked at, as the magnifier says it: `1_12.5-18_s`, source, seconds, spectrogram.
+    pub zoom: RwSignal<Option<String>>,
     /// In front of every DOM id: two traces may stand on one page.
     pub prefix: &'static str,
 }
@@ -60,6 +62,7 @@ impl Desk {
             play: RwSignal::new(None),
             tokens: RwSignal::new(false),
             threads: RwSignal::new(true),
+            zoom: RwSignal::new(None),
             prefix,
         };
         provide_context(desk);

@@ -117,6 +117,12 @@ fn lead_to(id: &str) {
     }
 }
 
+/// The magnifier shows something else: the address holds it.
+pub fn zoomed(desk: Desk, event: &Event) {
+    let zoom = element_of(event).and_then(|element| element.get_attribute("data-zoom"));
+    desk.zoom.set(zoom.filter(|zoom| !zoom.is_empty()));
+}
+
 /// Arrow keys move, Enter pins, Space plays the cited seconds.
 pub fn key(desk: Desk, event: &KeyboardEvent) {
     if event.ctrl_key() || event.alt_key() || event.meta_key() {

@@ -1,5 +1,6 @@
 //! A time line: waveform or thumbnails below, unit bins above, a playhead across.
-//! In: a source's units of one track. Out: one `[data-unit]` button per bin; a click anywhere seeks.
+//! In: a source's units of one track. Out: one `[data-unit]` button per bin; a click anywhere seeks. All of it stands on a
+//! reel that the magnifier of [`crate::scope`] makes wider than the lane.
 
 use attribution::label::clock;
 use attribution::record::{Extent, Track, Unit};
@@ -61,7 +62,7 @@ pub fn Lane(
     children: Children,
 ) -> impl IntoView {
     let desk = Desk::around();
-    let lane = NodeRef::<Div>::new();
+    let reel = NodeRef::<Div>::new();
     let length = duration_secs.max(0.001);
     let bins: Vec<(u32, Unit)> = desk.prompt.with_untracked(|prompt| {
         prompt
@@ -77,7 +78,7 @@ pub fn Lane(
         if event.detail() == 0 {
             return;
         }
-        if let Some(element) = lane.get_untracked() {
+        if let Some(element) = reel.get_untracked() {
             let rect = element.get_bounding_client_rect();
             let share = (f64::from(event.client_x()) - rect.left()) / rect.width().max(1.0);
             player.seek(share.clamp(0.0, 1.0) * length);
@@ -88,12 +89,14 @@ pub fn Lane(
         Track::Picture => "picture",
     };
     view! {
-        <div class="lane" data-track=name node_ref=lane on:click=seek>
-            {children()}
-            <div class="bins">
-                {bins.into_iter().map(|(index, unit)| view! { <Bin index unit length/> }).collect_view()}
+        <div class="lane" data-track=name on:click=seek>
+            <div class="reel" node_ref=reel>
+                {children()}
+                <div class="bins">
+                    {bins.into_iter().map(|(index, unit)| view! { <Bin index unit length/> }).collect_view()}
+                </div>
+                <div class="playhead" style:left=move || format!("{:.3}%", (player.time.get() / length * 100.0).clamp(0.0, 100.0)) aria-hidden="true"></div>
             </div>
-            <div class="playhead" style:left=move || format!("{:.2}%", (player.time.get() / length * 100.0).clamp(0.0, 100.0)) aria-hidden="true"></div>
         </div>
     }
     .into_any()
@@ -113,6 +116,30 @@ fn Bin(index: u32, unit: Unit, length: f64) -> impl IntoView {
     let width = ((end - start) / length * 100.0).clamp(0.0, 100.0 - left);
     let style = format!("left:{left:.3}%;width:{width:.3}%");
     view! { <UnitMark index id=unit.id class="bin" style/> }
+}
+
+/// Time lines of one source with their controls. The magnifier takes them over when someone reaches for them.
+#[component]
+pub fn Scope(
+    /// Index into the sources.
+    source: usize,
+    /// Content hash; empty where the file was not kept.
+    media: String,
+    /// Its length.
+    duration_secs: f64,
+    /// Lanes, ticks, controls.
+    children: Children,
+) -> impl IntoView {
+    // Untracked: once it is there, the magnifier alone says what it shows.
+    let zoom = (Desk::around().zoom)
+        .get_untracked()
+        .filter(|zoom| zoom.split('_').next() == Some(source.to_string().as_str()));
+    view! {
+        <div class="scope" data-scope=(!media.is_empty()).then_some(media) data-source=source data-secs=duration_secs data-zoom=zoom>
+            {children()}
+        </div>
+    }
+    .into_any()
 }
 
 /// Marks below a time line, at round seconds.

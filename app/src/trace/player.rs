@@ -10,6 +10,8 @@ use web_sys::HtmlMediaElement;
 pub struct Player {
     id: StoredValue<String>,
     until: StoredValue<Option<f64>>,
+    /// The last position that the browser gave, and when it first did.
+    given: StoredValue<(f64, f64)>,
     /// The shared time cursor, in seconds.
     pub time: RwSignal<f64>,
     /// Whether it runs.
@@ -22,6 +24,7 @@ impl Player {
         Self {
             id: StoredValue::new(id),
             until: StoredValue::new(None),
+            given: StoredValue::new((0.0, 0.0)),
             time: RwSignal::new(0.0),
             playing: RwSignal::new(false),
         }
@@ -39,8 +42,9 @@ impl Player {
             .ok()
     }
 
-    /// Shows this moment.
+    /// Shows this moment; what was to end somewhere no longer does.
     pub fn seek(self, secs: f64) {
+        self.until.set_value(None);
         if let Some(media) = self.element() {
             media.set_current_time(secs.max(0.0));
         }
@@ -89,8 +93,29 @@ impl Player {
     /// For `on:timeupdate` and `on:seeked`.
     pub fn read(self) {
         if let Some(media) = self.element() {
-            let _ = self.time.try_set(media.current_time());
+            self.at(&media, media.current_time());
         }
+    }
+
+    /// The cursor is here. An interval ends also where no frame is painted, in a tab behind another.
+    fn at(self, media: &HtmlMediaElement, now: f64) {
+        let _ = self.time.try_set(now);
+        if self.until.get_value().is_some_and(|until| now >= until) {
+            let _ = media.pause();
+        }
+    }
+
+    /// Where the sound is now. Some browsers give the position in steps of 40 ms and more: what has passed since is added.
+    fn moment(self, media: &HtmlMediaElement) -> f64 {
+        let (read, now_ms) = (media.current_time(), js_sys::Date::now());
+        let (given, since_ms) = self.given.get_value();
+        if read != given {
+            self.given.set_value((read, now_ms));
+            return read;
+        }
+        // Not on and on: it may be waiting for bytes.
+        let passed = ((now_ms - since_ms) / 1000.0).min(0.1);
+        read + passed * media.playback_rate()
     }
 
     fn follow(self) {
@@ -99,13 +124,9 @@ impl Player {
                 return;
             };
             let Some(media) = self.element() else { return };
-            let now = media.current_time();
-            let _ = self.time.try_set(now);
-            if self.until.get_value().is_some_and(|until| now >= until) {
-                let _ = media.pause();
-            } else {
-                self.follow();
-            }
+            let now = self.moment(&media);
+            self.at(&media, now);
+            self.follow();
         });
     }
 }

@@ -145,17 +145,23 @@ fn Found(found: Measured) -> impl IntoView {
         <div class="bars" role="img" aria-label=format!("Fall in log-probability: {:.2} without {cited}, {:.2} without random ones", found.fall, random.unwrap_or(0.0))>
             <span>{format!("without {cited}")}</span>
             <b><em style=bar(found.fall)></em></b>
-            <output>{format!("−{:.2}", found.fall)}</output>
+            <output>{fall_text(found.fall)}</output>
             {random.map(|random| view! {
                 <span>{if count == 1 { "without a random one".to_owned() } else { format!("without {count} random ones") }}</span>
                 <b class="chance"><em style=bar(random)></em>{dots.collect_view()}</b>
-                <output>{format!("−{random:.2}")}</output>
+                <output>{fall_text(random)}</output>
             })}
         </div>
         <p class="verdict" role="status">{verdict}</p>
         <p class="soft fine">{format!("Fall of the sentence's log-probability, natural, summed over its tokens; 8 random draws as dots; {:.1} s.", found.secs)}</p>
     }
     .into_any()
+}
+
+/// A fall with its sign; what rounds to nothing has none.
+fn fall_text(fall: f64) -> String {
+    // Adding 0 makes -0 to 0.
+    format!("{:.2}", (fall * -100.0).round() / 100.0 + 0.0).replace('-', "−")
 }
 
 /// "Without them this sentence is 2,200 times less likely; without random ones 1.1 times."
@@ -180,7 +186,13 @@ fn verdict(fall: f64, random: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::verdict;
+    use super::{fall_text, verdict};
+
+    #[test]
+    fn nothing_has_no_sign() {
+        let texts = [7.7, 0.004, -0.004, 0.0, -1.25].map(fall_text);
+        assert_eq!(texts, ["−7.70", "0.00", "0.00", "0.00", "1.25"]);
+    }
 
     #[test]
     fn a_fall_is_said_as_a_factor() {

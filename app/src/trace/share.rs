@@ -29,6 +29,9 @@ pub fn view_query(desk: Desk, record: Option<&Record>, lens: Option<&Lens>) -> S
     if !desk.threads.get() {
         parts.push("threads=0".to_owned());
     }
+    if let Some(zoom) = desk.zoom.get() {
+        parts.push(format!("zoom={zoom}"));
+    }
     parts.retain(|part| !part.is_empty());
     let query = parts.join("&");
     if query.is_empty() {

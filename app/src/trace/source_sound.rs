@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use crate::media::media_url;
 
 use super::desk::{Desk, Play};
-use super::lane::{Lane, Ticks, Waveform};
+use super::lane::{Lane, Scope, Ticks, Waveform};
 use super::player::Player;
 use crate::focus::Target;
 
@@ -45,11 +45,13 @@ pub fn SoundSource(
     });
     let playable = !media.is_empty();
     view! {
-        <Lane source track=Track::Sound duration_secs player>
-            <Waveform peaks bars=180/>
-        </Lane>
-        <Ticks duration_secs/>
-                <Controls source player duration_secs playable/>
+        <Scope source media duration_secs>
+            <Lane source track=Track::Sound duration_secs player>
+                <Waveform peaks bars=180/>
+            </Lane>
+            <Ticks duration_secs/>
+            <Controls source player duration_secs playable/>
+        </Scope>
         {element}
         {transcript.map(|transcript| view! { <Said transcript player playable/> })}
     }
@@ -148,10 +150,14 @@ pub fn Controls(
                     }
                 }).collect_view()}
             </span>
+            {playable.then(|| view! { <span class="tools needs-js" inner_html=TOOLS></span> })}
         </div>
     }
     .into_any()
 }
+
+/// Speed, zoom and spectrogram: plain HTML, which the magnifier answers to.
+const TOOLS: &str = r#"<select aria-label="Speed"><option value="1">1×</option><option value="1.25">1.25×</option><option value="1.5">1.5×</option><option value="2">2×</option></select><button type="button" class="icon" data-do="out" aria-label="Zoom out" aria-disabled="true" title="Zoom out (-)">−</button><button type="button" class="icon" data-do="in" aria-label="Zoom in" title="Zoom in (+)">+</button><button type="button" class="icon" data-do="spectrum" aria-label="Spectrogram" aria-pressed="false" title="Spectrogram"><svg class="glyph" viewBox="0 0 16 16" aria-hidden="true"><path d="M2 13V9M5 13V4m3 9V7m3 6V3m3 10v-3"/></svg></button>"#;
 
 /// The merged cited seconds of the active sentence in one source.
 pub fn active_intervals(desk: Desk, source: usize) -> Vec<Interval> {

@@ -7,7 +7,7 @@ use crate::media::media_url;
 
 use super::desk::Desk;
 use super::heat::HeatOverlay;
-use super::lane::{Lane, Ticks, Waveform};
+use super::lane::{Lane, Scope, Ticks, Waveform};
 use super::player::Player;
 use super::source_sound::{Controls, active_intervals};
 use crate::focus::Target;
@@ -80,20 +80,22 @@ pub fn VideoSource(
             {screen}
             <HeatOverlay source time=player.time/>
         </div>
-        <div class="timeline">
-            <Lane source track=Track::Picture duration_secs player>
-                <div class="strip" aria-hidden="true">
-                    {thumbnails.into_iter().map(|hash| view! { <img src=media_url(&hash) alt=""/> }).collect_view()}
-                </div>
-            </Lane>
-            {has_sound.then(|| view! {
-                <Lane source track=Track::Sound duration_secs player>
-                    <Waveform peaks=peaks.clone() bars=180/>
+        <Scope source media duration_secs>
+            <div class="timeline">
+                <Lane source track=Track::Picture duration_secs player>
+                    <div class="strip" aria-hidden="true">
+                        {thumbnails.into_iter().map(|hash| view! { <img src=media_url(&hash) alt=""/> }).collect_view()}
+                    </div>
                 </Lane>
-            })}
-            <Ticks duration_secs/>
-        </div>
-        <Controls source player duration_secs playable/>
+                {has_sound.then(|| view! {
+                    <Lane source track=Track::Sound duration_secs player>
+                        <Waveform peaks=peaks.clone() bars=180/>
+                    </Lane>
+                })}
+                <Ticks duration_secs/>
+            </div>
+            <Controls source player duration_secs playable/>
+        </Scope>
     }
     .into_any()
 }

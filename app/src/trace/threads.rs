@@ -112,7 +112,11 @@ fn drawn(desk: Desk, active: Target, units: &[u32]) -> Vec<(Modality, String)> {
         let edge = column.map_or(from.left(), |column| {
             column.get_bounding_client_rect().left() - 5.0
         });
-        let (x0, x1) = (edge, to.right().min(edge - 24.0));
+        // Of a zoomed time line a bin may lie outside.
+        let lane = there.closest(".lane").ok().flatten();
+        let seen = lane.map_or(to.clone(), |lane| lane.get_bounding_client_rect());
+        let right = to.right().min(seen.right()).max(seen.left());
+        let (x0, x1) = (edge, right.min(edge - 24.0));
         let bend = ((x0 - x1) * 0.5).max(24.0);
         Some((
             modality,

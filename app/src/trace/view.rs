@@ -100,6 +100,7 @@ pub fn TraceView(
         match key {
             "tokens" => desk.tokens.set(value == "1"),
             "threads" => desk.threads.set(value == "1"),
+            "zoom" => desk.zoom.set(Some(value.to_owned())),
             _ => {}
         }
     }
@@ -143,6 +144,7 @@ pub fn TraceView(
             on:focusout=move |_| interact::focus_out(desk)
             on:click=move |event| interact::click(desk, &event)
             on:keydown=move |event| interact::key(desk, &event)
+            on:scope=move |event: web_sys::Event| interact::zoomed(desk, &event)
         >
             {title}
             <div class="desk">

@@ -21,6 +21,23 @@ pub fn png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>, MediaError> {
     Ok(out)
 }
 
+/// A PNG that is black everywhere and covers what lies below by `cover` (row-major, 255: wholly): a shape to be coloured.
+pub fn cover_png(width: u32, height: u32, cover: &[u8]) -> Result<Vec<u8>, MediaError> {
+    let expected = u64::from(width) * u64::from(height);
+    if expected == 0 || cover.len() as u64 != expected {
+        return Err(MediaError::bad_input(format!(
+            "{width} x {height} pixels need {expected} bytes, {} were given",
+            cover.len()
+        )));
+    }
+    let pixels: Vec<u8> = cover.iter().flat_map(|own| [0, *own]).collect();
+    let mut out = Vec::new();
+    PngEncoder::new(&mut out)
+        .write_image(&pixels, width, height, image::ExtendedColorType::La8)
+        .map_err(|error| MediaError::bad_input(error.to_string()))?;
+    Ok(out)
+}
+
 /// A JPEG of `rgb` at `quality` 1..=100: for thumbnails, since it loses detail.
 pub fn jpeg(width: u32, height: u32, rgb: &[u8], quality: u8) -> Result<Vec<u8>, MediaError> {
     check_rgb(width, height, rgb)?;

@@ -12,7 +12,8 @@ use crate::blobs;
 use crate::error::ApiError;
 
 /// The name is the content's hash: what it names never changes.
-const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub(super) const FOREVER: HeaderValue =
+    HeaderValue::from_static("public, max-age=31536000, immutable");
 
 pub async fn read(
     State(state): State<AppState>,

@@ -23,6 +23,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::tokens::TokenSets;
+use crate::views::Views;
 
 mod composed;
 mod entry;
@@ -40,6 +41,7 @@ pub mod privacy;
 mod share;
 mod traces;
 mod upload;
+mod views;
 mod without;
 
 /// What every route shares.
@@ -54,6 +56,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Permits to read an upload.
     pub uploads: Semaphore,
+    /// Drawable forms of sounds.
+    pub views: Arc<Views>,
     /// Permits to draw a picture.
     pub drawing: Semaphore,
     /// Where the page's scripts and styles come from.
@@ -148,6 +152,8 @@ pub fn router(state: AppState) -> Router {
     // Not compressed: a player could no longer seek.
     let media = Router::new()
         .route("/media/{hash}", get(media::read))
+        .route("/media/{hash}/v1/{view}", get(views::overview))
+        .route("/media/{hash}/v1/{view}/{level}/{tile}", get(views::tile))
         .layer(middleware::from_fn(errors_as_json));
     api.merge(pages::router(&state))
         // Events are left as they are by the layer's own rules.

@@ -24,4 +24,5 @@ mod privacy;
 mod refusals;
 mod share;
 mod survival;
+mod views;
 mod without;
