@@ -173,8 +173,175 @@ fn sounds_and_films_keep_their_samples_and_lose_their_notes() {
 }
 
 #[test]
+fn ogg_and_matroska_lose_their_tags_where_they_stand() {
+    for (name, kind) in [
+        ("noted.ogg", Kind::Ogg),
+        ("noted.oga", Kind::Ogg),
+        ("noted.opus", Kind::Opus),
+        ("noted.mka", Kind::Matroska),
+        ("noted.mkv", Kind::Matroska),
+    ] {
+        let noted = data(name);
+        assert_eq!(sniff(&noted), kind, "{name}");
+        same_sound(name, noted.clone(), &noted);
+        assert_eq!(without_notes(noted.clone()).len(), noted.len(), "{name}");
+    }
+    let film = data("noted.mkv");
+    let clean = without_notes(film.clone());
+    let frames = |bytes: &[u8]| {
+        let film = media::Film::open(bytes, &Limits::default()).expect("a film");
+        film.frames(&[0, 7, 29]).expect("frames")
+    };
+    assert!(frames(&clean) == frames(&film));
+    for name in [&b"attached.txt"[..], b"Lavf", b"DURATION"] {
+        let has = |bytes: &[u8]| bytes.windows(name.len()).any(|part| part == name);
+        assert!(!has(&clean), "{name:?}");
+    }
+    assert_ne!(without_notes(data("film.webm")), data("film.webm"));
+}
+
+/// A page's check sum, bit by bit.
+fn page_sum(page: &[u8]) -> u32 {
+    page.iter().fold(0u32, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| {
+            sum << 1 ^ if sum >> 31 == 1 { 0x04C1_1DB7 } else { 0 }
+        })
+    })
+}
+
+/// The packets of an Ogg file with one stream, and its pages anew with the second packet replaced: pages of at most 600
+/// bytes, so that long packets span several.
+fn repaged(bytes: &[u8], second: &[u8]) -> Vec<u8> {
+    let (mut packets, mut packet, mut at) = (Vec::new(), Vec::new(), 0);
+    let mut last = Vec::new();
+    while at < bytes.len() {
+        let laces = usize::from(bytes[at + 26]);
+        let mut body = at + 27 + laces;
+        last = bytes[at..at + 27].to_vec();
+        for lace in &bytes[at + 27..at + 27 + laces] {
+            packet.extend_from_slice(&bytes[body..body + usize::from(*lace)]);
+            body += usize::from(*lace);
+            if *lace < 255 {
+                packets.push((std::mem::take(&mut packet), last[6..14].to_vec()));
+            }
+        }
+        at = body;
+    }
+    packets[1].0 = second.to_vec();
+    let (mut out, mut number) = (Vec::new(), 0u32);
+    let count = packets.len();
+    for (k, (packet, granule)) in packets.into_iter().enumerate() {
+        let mut rest = packet.as_slice();
+        let mut begun = false;
+        loop {
+            let whole = rest.len() < 2 * 255;
+            let now = &rest[..rest.len().min(2 * 255)];
+            rest = &rest[now.len()..];
+            let mut laces = vec![255; now.len() / 255];
+            if whole {
+                laces.push((now.len() % 255) as u8);
+            }
+            let flags = u8::from(begun) | u8::from(k == 0) << 1 | u8::from(k + 1 == count) << 2;
+            let granule = if whole { &granule[..] } else { &[0xFF; 8] };
+            let head = [
+                &b"OggS\0"[..],
+                &[flags],
+                granule,
+                &last[14..18],
+                &number.to_le_bytes(),
+            ];
+            let mut page = [
+                &head.concat()[..],
+                &[0; 4],
+                &[laces.len() as u8],
+                &laces,
+                now,
+            ]
+            .concat();
+            let sum = page_sum(&page).to_le_bytes();
+            page[22..26].copy_from_slice(&sum);
+            out.extend(page);
+            number += 1;
+            begun = true;
+            if whole {
+                break;
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn comments_that_span_pages_go_and_every_page_has_its_sum() {
+    let original = data("tone.ogg");
+    let of = |text: &[u8]| [&(text.len() as u32).to_le_bytes()[..], text].concat();
+    let cover = [b"METADATA_BLOCK_PICTURE=", MARK, &[b'A'; 5000], MARK].concat();
+    let two = 2u32.to_le_bytes();
+    let header = [
+        &b"\x03vorbis"[..],
+        &of(MARK),
+        &two,
+        &of(b"A=b"),
+        &of(&cover),
+        &[1],
+    ]
+    .concat();
+    let noted = repaged(&original, &header);
+    // Behind it another stream of the same number, as radio stations write them.
+    let chained = [noted.clone(), noted.clone()].concat();
+    for (name, noted) in [("spanning", noted), ("chained", chained)] {
+        let before = noted.clone();
+        let clean = without_notes(noted.clone());
+        assert!(has_mark(&before) && !has_mark(&clean), "{name}");
+        assert!(!clean.windows(9).any(|part| part == b"AAAAAAAAA"), "{name}");
+        let (mut at, mut pages) = (0, 0);
+        while at < clean.len() {
+            let laces = usize::from(clean[at + 26]);
+            let body: usize = (clean[at + 27..at + 27 + laces].iter())
+                .map(|lace| usize::from(*lace))
+                .sum();
+            let end = at + 27 + laces + body;
+            let mut page = clean[at..end].to_vec();
+            page[22..26].fill(0);
+            assert_eq!(
+                clean[at + 22..at + 26],
+                page_sum(&page).to_le_bytes(),
+                "{name}"
+            );
+            (at, pages) = (end, pages + 1);
+        }
+        assert!(pages > 20, "{name}: {pages}");
+        assert_eq!(without_notes(clean.clone()), clean, "{name}");
+        // A chain is refused by the decoder, with and without notes.
+        let decode = |bytes: &[u8]| {
+            let sound = decode_sound(bytes, &Limits::default());
+            sound
+                .map(|sound| sound.samples)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(decode(&clean), decode(&before), "{name}");
+        assert_eq!(decode(&clean).is_ok(), name == "spanning");
+    }
+    // A page that was broken before is broken after.
+    let mut broken = repaged(&original, &header);
+    let second = 27 + usize::from(broken[26]) + 30;
+    broken[second + 22] ^= 1;
+    let clean = without_notes(broken.clone());
+    assert!(!has_mark(&clean));
+    assert_eq!(
+        clean[second + 22..second + 26],
+        broken[second + 22..second + 26]
+    );
+}
+
+#[test]
 fn what_is_broken_is_passed_on_and_nothing_panics() {
     let names = [
+        "noted.ogg",
+        "noted.oga",
+        "noted.opus",
+        "noted.mka",
+        "noted.mkv",
         "baseline.jpg",
         "plain.png",
         "alpha.webp",

@@ -22,7 +22,7 @@ pub fn Privacy() -> impl IntoView {
             <h2>"Your question, your files, the trace"</h2>
             <ul>
                 <li>"They are stored on this server, and every word, picture and sound of them can be seen by everyone who has the trace's link. Links cannot be guessed, are listed nowhere, and search engines are told to leave them alone."</li>
-                <li>"Places, dates, cameras and comments noted in JPEG, PNG, WebP, GIF, MP3, WAV, FLAC, AVI, MP4 and QuickTime files are removed before the file is stored. Other formats, and tracks of positions within a film, keep theirs."</li>
+                <li>"Places, dates, cameras and comments noted in JPEG, PNG, WebP, GIF, MP3, WAV, FLAC, Ogg, Opus, AVI, MP4, QuickTime, WebM and Matroska files are removed before the file is stored. Other formats, and tracks of positions within a film, keep theirs."</li>
                 {sentences(&policy).into_iter().map(|sentence| view! { <li>{sentence}</li> }).collect_view()}
                 <li>"Whoever sent a trace can delete it at any time: the delete link is shown once, under Share, in the browser that sent it. What is deleted is overwritten in the database, its files are removed, and only copies made before, such as backups, outlive it."</li>
             </ul>

@@ -6,6 +6,9 @@
 //! tracks of positions inside a film, stay as they are.
 
 mod boxes;
+mod comments;
+mod matroska;
+mod ogg;
 mod picture;
 mod sound;
 
@@ -26,6 +29,11 @@ pub fn is_cleaned(kind: Kind) -> bool {
             | Kind::Mp4
             | Kind::Mov
             | Kind::M4a
+            | Kind::Ogg
+            | Kind::Opus
+            | Kind::Theora
+            | Kind::WebM
+            | Kind::Matroska
     )
 }
 
@@ -45,6 +53,8 @@ pub fn without_notes(mut bytes: Vec<u8>) -> Vec<u8> {
                 Kind::Wav | Kind::Avi => sound::riff(&mut bytes),
                 Kind::Flac => sound::flac(&mut bytes),
                 Kind::Mp4 | Kind::Mov | Kind::M4a => boxes::mp4(&mut bytes),
+                Kind::Ogg | Kind::Opus | Kind::Theora => ogg::ogg(&mut bytes),
+                Kind::WebM | Kind::Matroska => matroska::matroska(&mut bytes),
                 _ => {}
             }
             bytes

@@ -27,6 +27,17 @@ ff -i film.mp4 -c copy -movflags frag_keyframe+empty_moov fragmented.mp4
 ff -i film.mp4 -c:v libvpx-vp9 -crf 45 -b:v 0 -threads 1 -c:a libopus -b:a 24k film.webm
 ff -i film.mp4 -an -c:v libx265 -crf 34 -x265-params log-level=error:pools=none:frame-threads=1 -tag:v hvc1 hevc.mp4
 
+# Notes in every place where these containers have one.
+mark="SECRET PLACE 48.85N 2.29E"
+for name in ogg opus; do ff -i tone.$name -c copy -metadata comment="$mark" -metadata title="$mark" noted.$name; done
+ff -i tone.wav -t 0.3 -c:a flac -metadata comment="$mark" noted.oga
+ff -i noted.ogg -c copy noted.mka
+printf ';FFMETADATA1\ntitle=%s\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=900\ntitle=%s\n' "$mark" "$mark" > chapters.txt
+printf '%s\n' "$mark" > attached.txt
+ff -i film.webm -i chapters.txt -map 0 -map_metadata 1 -map_chapters 1 -c copy -attach attached.txt \
+  -metadata comment="$mark" -metadata:s:t mimetype=text/plain -metadata:s:v title="$mark" -metadata creation_time=2020-02-02T02:02:02Z noted.mkv
+rm chapters.txt attached.txt
+
 # Pictures.
 ff -f lavfi -i "testsrc2=s=60x44:d=0.1:r=10" -frames:v 1 -pix_fmt rgb24 plain.png
 ff -i plain.png -c:v libwebp -lossless 1 lossless.webp
