@@ -32,7 +32,7 @@ mod whisper_blocks;
 
 pub use candle_core::Device;
 pub use error::EngineError;
-pub use load::{ModelFiles, default_device};
+pub use load::{DeviceMemory, ModelFiles, default_device, device_memory};
 pub use model::Model;
 pub use precision::Precision;
 pub use request::{Item, MediaItem, Outcome, RawScores, TraceOptions, TraceRequest, Turn};

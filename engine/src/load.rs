@@ -34,11 +34,62 @@ impl From<&str> for ModelFiles {
 pub fn default_device() -> Result<candle_core::Device, EngineError> {
     #[cfg(feature = "cuda")]
     {
-        Ok(candle_core::Device::new_cuda(0)?)
+        let device = candle_core::Device::new_cuda(0)?;
+        gpu::note(&device);
+        Ok(device)
     }
     #[cfg(not(feature = "cuda"))]
     {
         Ok(candle_core::Device::Cpu)
+    }
+}
+
+/// Memory of a GPU, in bytes: of all programs that use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Taken.
+    pub used_bytes: u64,
+    /// There is.
+    pub total_bytes: u64,
+}
+
+/// Of the GPU on which this process runs models; `None` on a CPU, and before [`default_device`] was first asked for.
+pub fn device_memory() -> Option<DeviceMemory> {
+    #[cfg(feature = "cuda")]
+    {
+        gpu::memory()
+    }
+    #[cfg(not(feature = "cuda"))]
+    {
+        None
+    }
+}
+
+#[cfg(feature = "cuda")]
+mod gpu {
+    //! The context of the GPU in use, kept to ask it for its memory: a process without models must not open one for that.
+
+    use std::sync::{Arc, OnceLock};
+
+    use candle_core::Device;
+    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+
+    use super::DeviceMemory;
+
+    static CONTEXT: OnceLock<Arc<CudaContext>> = OnceLock::new();
+
+    pub(super) fn note(device: &Device) {
+        if let Device::Cuda(device) = device {
+            CONTEXT.get_or_init(|| device.cuda_stream().context().clone());
+        }
+    }
+
+    pub(super) fn memory() -> Option<DeviceMemory> {
+        let (free, total) = CONTEXT.get()?.mem_get_info().ok()?;
+        Some(DeviceMemory {
+            used_bytes: total.saturating_sub(free) as u64,
+            total_bytes: total as u64,
+        })
     }
 }
 

@@ -49,6 +49,11 @@ struct InStage {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Share {
+    share: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfModel {
     model: String,
 }
@@ -67,6 +72,7 @@ pub struct Metrics {
     waited_secs: Histogram,
     model_uses: Family<Use, Counter>,
     resident_bytes: Gauge,
+    device_bytes: Family<Share, Gauge>,
     data_bytes: Gauge,
     responses: Family<Status, Counter>,
     first_token_secs: Histogram,
@@ -95,6 +101,7 @@ impl Default for Metrics {
             waited_secs: slow(),
             model_uses: Family::default(),
             resident_bytes: Gauge::default(),
+            device_bytes: Family::default(),
             data_bytes: Gauge::default(),
             responses: Family::default(),
             first_token_secs: slow(),
@@ -143,6 +150,14 @@ impl Default for Metrics {
             Unit::Bytes,
             metrics.resident_bytes.clone(),
         );
+        if cfg!(feature = "cuda") {
+            registry.register_with_unit(
+                "device_memory",
+                "Memory of the GPU: used by all programs, and total",
+                Unit::Bytes,
+                metrics.device_bytes.clone(),
+            );
+        }
         registry.register_with_unit(
             "data",
             "Disk that traces and files take",
@@ -233,6 +248,12 @@ impl Metrics {
         let load = depot.load_now();
         if let Some(bytes) = resident_bytes() {
             self.resident_bytes.set(bytes);
+        }
+        if let Some(memory) = engine::device_memory() {
+            for (share, bytes) in [("used", memory.used_bytes), ("total", memory.total_bytes)] {
+                let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+                self.device_bytes.get_or_create(&Share { share }).set(bytes);
+            }
         }
         match depot.used_bytes() {
             Ok(bytes) => drop(
