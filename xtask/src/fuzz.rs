@@ -25,12 +25,12 @@ const TARGETS: [Target; 7] = [
     Target {
         name: "sound",
         seeds: "media/tests/data",
-        extensions: &["wav", "mp3", "ogg", "flac", "m4a", "aac"],
+        extensions: &["wav", "mp3", "ogg", "oga", "opus", "flac", "m4a", "aac", "mka"],
     },
     Target {
         name: "film",
         seeds: "media/tests/data",
-        extensions: &["mp4", "m4a", "webm", "gif"],
+        extensions: &["mp4", "m4a", "webm", "mkv", "gif"],
     },
     Target {
         name: "record",

@@ -12,16 +12,19 @@ use server::models::TINY_MODEL;
 
 use crate::Dice;
 use crate::ledger::{Ledger, plain};
+use crate::many::{self, Many};
 use crate::program::{Program, Started, accepted, question, start, submit};
 
 pub struct Fault {
     pub name: &'static str,
     /// What the machine must offer; empty for nothing.
     pub needs: &'static str,
+    /// It happens to a house of many machines, which settles by itself.
+    pub many: bool,
     pub run: fn(&mut Stage, &mut Ledger) -> Result<()>,
 }
 
-pub const FAULTS: [Fault; 8] = [
+pub const FAULTS: [Fault; 11] = [
     fault("kill", "", kill),
     fault("vanish", "", vanish),
     fault("slow", "", slow),
@@ -30,6 +33,9 @@ pub const FAULTS: [Fault; 8] = [
     fault("corrupt", "", corrupt),
     fault("clock", "faketime", clock),
     fault("model", "", model),
+    of_many("web", many::web),
+    of_many("worker", many::worker),
+    of_many("nats", many::nats),
 ];
 
 const fn fault(
@@ -37,7 +43,21 @@ const fn fault(
     needs: &'static str,
     run: fn(&mut Stage, &mut Ledger) -> Result<()>,
 ) -> Fault {
-    Fault { name, needs, run }
+    Fault {
+        name,
+        needs,
+        many: false,
+        run,
+    }
+}
+
+const fn of_many(name: &'static str, run: fn(&mut Stage, &mut Ledger) -> Result<()>) -> Fault {
+    Fault {
+        name,
+        needs: "nats-server",
+        many: true,
+        run,
+    }
 }
 
 pub struct Stage {
@@ -46,6 +66,8 @@ pub struct Stage {
     pub scratch: PathBuf,
     pub dice: Dice,
     pub faketime: Option<PathBuf>,
+    /// Once something has happened to it.
+    pub house: Option<Many>,
 }
 
 /// The library that lies about the time, where Debian's `faketime` is installed.
@@ -79,6 +101,15 @@ impl Stage {
         let program = self.start()?;
         ledger.settle(&program, all)?;
         if all { program.end() } else { program.kill() }
+    }
+
+    /// The house of many machines, and the dice.
+    pub fn many(&mut self) -> Result<(&mut Many, &mut Dice)> {
+        let house = match self.house.take() {
+            Some(house) => house,
+            None => Many::start(&self.program, self.scratch.join("many"))?,
+        };
+        Ok((self.house.insert(house), &mut self.dice))
     }
 
     fn submit(&mut self, program: &Program, ledger: &mut Ledger) -> Result<()> {

@@ -9,6 +9,7 @@
 
 mod faults;
 mod ledger;
+mod many;
 mod program;
 
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ fn main() -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let volume = Volume::mount(scratch.path().join("volume"))?;
     let faketime = faults::faketime();
+    let nats = many::nats_server();
     let faults: Vec<_> = FAULTS
         .iter()
         .filter(|fault| (arguments.only.as_ref()).is_none_or(|only| only == fault.name))
@@ -52,6 +54,7 @@ fn main() -> Result<()> {
             let missing = match fault.needs {
                 "a disk of its own" => !volume.own,
                 "faketime" => faketime.is_none(),
+                "nats-server" => !nats,
                 _ => false,
             };
             if missing {
@@ -69,14 +72,27 @@ fn main() -> Result<()> {
         scratch: scratch.path().to_owned(),
         dice: Dice(arguments.seed),
         faketime,
+        house: None,
     };
     let mut ledger = Ledger::default();
     for round in 0..arguments.rounds {
         let fault = faults[(round % faults.len() as u64) as usize];
+        let last = round + 1 == arguments.rounds;
         (fault.run)(&mut stage, &mut ledger)
-            .and_then(|()| stage.settle(&mut ledger, round + 1 == arguments.rounds))
+            .and_then(|()| match fault.many && !last {
+                true => Ok(()),
+                false => stage.settle(&mut ledger, last),
+            })
             .with_context(|| format!("round {round} ({}), seed {}", fault.name, arguments.seed))?;
-        println!("round {round}: {}; {ledger}", fault.name);
+        match &stage.house {
+            Some(house) if fault.many => {
+                println!("round {round}: {}; {}", fault.name, house.ledger)
+            }
+            _ => println!("round {round}: {}; {ledger}", fault.name),
+        }
+    }
+    if let Some(house) = stage.house.take() {
+        house.end()?;
     }
     println!("{} rounds: {ledger}. Nothing was lost.", arguments.rounds);
     Ok(())

@@ -36,13 +36,25 @@ pub fn start(
     models: &[&Path],
     env: &[(&str, String)],
 ) -> Result<Started> {
+    let models: Vec<String> = (models.iter())
+        .flat_map(|model| ["--model".to_owned(), model.display().to_string()])
+        .collect();
+    serve(program, data, log, &models, env)
+}
+
+/// [`start`] with other options.
+pub fn serve(
+    program: &Path,
+    data: &Path,
+    log: PathBuf,
+    options: &[String],
+    env: &[(&str, String)],
+) -> Result<Started> {
     let mut command = Command::new(program);
     command.args(["serve", "--listen", "127.0.0.1:0", "--no-examples"]);
     command.args(["--queue", "64", "--data"]).arg(data);
-    for model in models {
-        command.arg("--model").arg(model);
-    }
     command
+        .args(options)
         .envs(env.iter().map(|(key, value)| (key, value)))
         .stdout(Stdio::piped())
         .stderr(File::create(&log)?);
