@@ -4,6 +4,7 @@ use app::data::{ItemView, RequestView};
 use serde_json::Value;
 use world::{Split, Task};
 
+use crate::admission::Marks;
 use crate::blobs::Blobs;
 use crate::depot::Depot;
 use crate::error::ServerError;
@@ -81,6 +82,7 @@ pub fn ensure(depot: &dyn Depot, slot: &Slot, origin: &Origin) -> Result<(), Ser
         delete_key: None,
         truth: Some(Truth::of(&sample, None)),
         child_of: None,
+        marks: Marks::default(),
     })
 }
 

@@ -63,6 +63,9 @@ impl Keeper {
 
     /// Takes away what the policy does not keep.
     pub fn sweep(&self) -> Result<Swept, ServerError> {
+        if !self.depot.on_duty()? {
+            return Ok(Swept::default());
+        }
         let swept = self.depot.sweep(&self.policy)?;
         if !swept.is_nothing() {
             let Swept {

@@ -25,7 +25,7 @@ use crate::jobs::Jobs;
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::routes::{self, AppState, Shared, guard};
-use crate::store::{Policy, Store};
+use crate::store::Store;
 use crate::tokens::{TokenSets, Tokens};
 use crate::views::Views;
 
@@ -178,13 +178,13 @@ impl House {
                     "with --nats this process has no model of its own: give --model to `omnitrace work` instead"
                 );
             }
-            if config.policy.policy() != Policy::default() {
-                bail!(
-                    "with --nats nothing is deleted by itself yet: leave out --keep-days, --unshared-minutes and --disk-quota"
-                );
-            }
             let lock = lock(&config.data)?;
-            let nats = Nats::web(&config.nats, config.queue, &config.data.join("nats-cache"))?;
+            let nats = Nats::web(
+                &config.nats,
+                config.queue,
+                &config.data.join("nats-cache"),
+                config.policy.clock.clone(),
+            )?;
             let keep = Keep::Nats(Arc::new(nats));
             return Ok(Self { lock, keep });
         }

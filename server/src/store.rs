@@ -10,7 +10,7 @@ use attribution::record::ChildOf;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
-use crate::admission::JobSize;
+use crate::admission::{JobSize, Marks};
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::error::ServerError;
@@ -67,6 +67,8 @@ pub struct NewTrace {
     pub truth: Option<Truth>,
     /// Of which trace it repeats the question, and what it leaves out.
     pub child_of: Option<ChildOf>,
+    /// Whose it is while it is open, where several processes count together.
+    pub marks: Marks,
 }
 
 /// Where a stored trace stands.
@@ -396,6 +398,7 @@ impl NewTrace {
             delete_key: None,
             truth: None,
             child_of: None,
+            marks: Marks::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 
-use super::Client;
+use super::{Client, telling};
 use crate::error::ServerError;
 use crate::id;
 use crate::routes::guard::Caller;
@@ -34,7 +34,36 @@ pub struct Applicant {
     pub invited: bool,
 }
 
+/// By what one client's open traces are told from another's, in whichever process they were accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Of the token's name or the cookie.
+    pub client: Option<String>,
+    /// Of the address, where that counts.
+    pub address: Option<String>,
+}
+
 impl Applicant {
+    /// What tells this applicant's traces.
+    pub fn marks(&self) -> Marks {
+        let client = match &self.client {
+            Client::Token(name) => Some(format!("token {name}")),
+            Client::Cookie(id) => Some(format!("cookie {id}")),
+            Client::Unknown => None,
+        };
+        Marks {
+            client,
+            address: self.counted_address().map(|address| address.to_string()),
+        }
+    }
+
+    /// The address, where a bound of its own holds for it: a room full of invited people may well share one, and so may the
+    /// programs behind a token.
+    pub(super) fn counted_address(&self) -> Option<IpAddr> {
+        let exempt = self.invited || matches!(self.client, Client::Token(_));
+        self.address.and_then(telling).filter(|_| !exempt)
+    }
+
     /// Reads who asks. `forwarded`: a proxy of the house's own tells where requests come from.
     pub fn of(
         headers: &HeaderMap,

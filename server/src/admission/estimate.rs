@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::size::{FEATURES, JobSize};
 
 /// Jobs that the shares are fitted to.
@@ -26,7 +28,7 @@ pub(super) const GUESS: Expected = Expected {
 };
 
 /// What a job took.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Took {
     /// Seconds before its first token, and after its last.
     pub front_secs: f64,

@@ -1,7 +1,7 @@
 //! The one place that says whether another job is taken: places in the queue, places kept for a workshop, jobs of one
 //! client, room on the disk. In: who asks. Out: a place, or a refusal that says when to come again.
 //!
-//! A client is told by its token or its cookie; an address is looked at besides, because cookies are free, and only where
+//! A process counts its own exactly; what others accepted it hears of a moment later ([`Elsewhere`]). A client is told by its token or its cookie; an address is looked at besides, because cookies are free, and only where
 //! it says something (not that of a proxy or of this machine). What a job costs is [`size`], how long a queue takes
 //! [`estimate`].
 
@@ -17,7 +17,7 @@ pub mod estimate;
 mod simulation;
 pub mod size;
 
-pub use applicant::Applicant;
+pub use applicant::{Applicant, Marks};
 pub use estimate::{Estimator, Took};
 pub use size::JobSize;
 
@@ -56,6 +56,15 @@ pub enum Full {
     Address,
 }
 
+/// Open traces of a client that other processes of the house accepted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Of the same token or cookie.
+    pub of_client: usize,
+    /// Of the same address.
+    pub of_address: usize,
+}
+
 /// Open jobs and those that are about to be.
 #[derive(Debug)]
 pub struct Admission {
@@ -83,6 +92,7 @@ struct Entry {
 pub struct Admitted {
     admission: Arc<Admission>,
     key: u64,
+    marks: Marks,
 }
 
 impl Admission {
@@ -95,11 +105,12 @@ impl Admission {
     }
 
     /// Takes a place, at once or not at all. `place` tells where a trace stands; `waiting`: all that wait, those included
-    /// that were queued by other ways.
+    /// that were queued by other ways; `elsewhere`: this client's in other processes.
     pub fn admit(
         self: &Arc<Self>,
         applicant: &Applicant,
         waiting: usize,
+        elsewhere: Elsewhere,
         place: impl Fn(&str) -> Option<Place>,
     ) -> Result<Admitted, Full> {
         let mut open = self.lock();
@@ -119,15 +130,15 @@ impl Admission {
         let having =
             |same: &dyn Fn(&Entry) -> bool| open.entries.iter().filter(|entry| same(entry)).count();
         if applicant.client != Client::Unknown
-            && having(&|entry| entry.client == applicant.client) >= self.rules.of_client
+            && having(&|entry| entry.client == applicant.client) + elsewhere.of_client
+                >= self.rules.of_client
         {
             return Err(Full::Client);
         }
-        let address = applicant.address.and_then(telling);
-        // A room full of invited people may well share one address; so may the programs behind a token.
-        let exempt = applicant.invited || matches!(applicant.client, Client::Token(_));
-        if let (Some(address), false) = (address, exempt)
-            && having(&|entry| entry.address == Some(address)) >= self.rules.of_address
+        let address = applicant.counted_address();
+        if address.is_some()
+            && having(&|entry| entry.address == address) + elsewhere.of_address
+                >= self.rules.of_address
         {
             return Err(Full::Address);
         }
@@ -137,11 +148,12 @@ impl Admission {
             key,
             id: None,
             client: applicant.client.clone(),
-            address: address.filter(|_| !exempt),
+            address,
         });
         Ok(Admitted {
             admission: self.clone(),
             key,
+            marks: applicant.marks(),
         })
     }
 
@@ -152,6 +164,11 @@ impl Admission {
 }
 
 impl Admitted {
+    /// Whose place it is.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
     /// The job is in the queue under this id; the place is its own until it ends.
     pub fn keep(self, id: &str) {
         let mut open = self.admission.lock();
@@ -223,6 +240,12 @@ impl Admission {
 mod tests {
     use super::*;
 
+    /// Nothing was accepted elsewhere.
+    const HERE: Elsewhere = Elsewhere {
+        of_client: 0,
+        of_address: 0,
+    };
+
     fn rules() -> Rules {
         Rules {
             queue: 6,
@@ -249,22 +272,33 @@ mod tests {
         let admission = Arc::new(Admission::new(rules()));
         let ann = from(cookie("ann"), "127.0.0.1");
         let waits = |_: &str| Some(Place::Queued(0));
-        admission.admit(&ann, 0, waits).expect("a place").keep("a");
-        let second = admission.admit(&ann, 1, waits).expect("a place");
-        assert_eq!(admission.admit(&ann, 1, waits).err(), Some(Full::Client));
+        admission
+            .admit(&ann, 0, HERE, waits)
+            .expect("a place")
+            .keep("a");
+        let second = admission.admit(&ann, 1, HERE, waits).expect("a place");
+        assert_eq!(
+            admission.admit(&ann, 1, HERE, waits).err(),
+            Some(Full::Client)
+        );
         let ben = from(cookie("ben"), "127.0.0.1");
         assert!(
-            admission.admit(&ben, 1, waits).is_ok(),
+            admission.admit(&ben, 1, HERE, waits).is_ok(),
             "not by address alone"
         );
         // An upload that was broken off.
         drop(second);
-        let third = admission.admit(&ann, 1, waits).expect("a place again");
+        let third = admission
+            .admit(&ann, 1, HERE, waits)
+            .expect("a place again");
         third.keep("b");
-        assert_eq!(admission.admit(&ann, 2, waits).err(), Some(Full::Client));
+        assert_eq!(
+            admission.admit(&ann, 2, HERE, waits).err(),
+            Some(Full::Client)
+        );
         // One of them has ended.
         let ended = |id: &str| (id != "a").then_some(Place::Running);
-        assert!(admission.admit(&ann, 0, ended).is_ok());
+        assert!(admission.admit(&ann, 0, HERE, ended).is_ok());
     }
 
     #[test]
@@ -274,28 +308,45 @@ mod tests {
         for k in 0..3 {
             let fresh = from(cookie(&k.to_string()), "203.0.113.7");
             admission
-                .admit(&fresh, 0, running)
+                .admit(&fresh, 0, HERE, running)
                 .expect("a place")
                 .keep("x");
         }
         let fourth = from(cookie("4"), "203.0.113.7");
         assert_eq!(
-            admission.admit(&fourth, 0, running).err(),
+            admission.admit(&fourth, 0, HERE, running).err(),
             Some(Full::Address)
         );
         assert!(
             admission
-                .admit(&from(cookie("4"), "203.0.113.8"), 0, running)
+                .admit(&from(cookie("4"), "203.0.113.8"), 0, HERE, running)
                 .is_ok()
         );
         let invited = Applicant {
             invited: true,
             ..fourth
         };
-        assert!(admission.admit(&invited, 0, running).is_ok());
+        assert!(admission.admit(&invited, 0, HERE, running).is_ok());
         let network = |text: &str| telling(text.parse().expect("an address"));
         assert_eq!(network("2001:db8::1"), network("2001:db8::2:3"));
         assert_eq!(network("::ffff:10.0.0.1"), None);
+    }
+
+    #[test]
+    fn what_other_processes_accepted_counts() {
+        let admission = Arc::new(Admission::new(rules()));
+        let waits = |_: &str| Some(Place::Queued(0));
+        let ann = from(cookie("ann"), "203.0.113.7");
+        let admit = |of_client, of_address| {
+            let elsewhere = Elsewhere {
+                of_client,
+                of_address,
+            };
+            admission.admit(&ann, 0, elsewhere, waits).map(drop)
+        };
+        assert_eq!(admit(1, 2), Ok(()));
+        assert_eq!(admit(2, 2), Err(Full::Client));
+        assert_eq!(admit(1, 3), Err(Full::Address));
     }
 
     #[test]
@@ -307,15 +358,21 @@ mod tests {
             invited: true,
             ..from(cookie("room"), "127.0.0.1")
         };
-        assert!(admission.admit(&anyone, 3, waits).is_ok());
-        assert_eq!(admission.admit(&anyone, 4, waits).err(), Some(Full::Queue));
-        let upload = admission.admit(&invited, 4, waits).expect("reserved");
+        assert!(admission.admit(&anyone, 3, HERE, waits).is_ok());
+        assert_eq!(
+            admission.admit(&anyone, 4, HERE, waits).err(),
+            Some(Full::Queue)
+        );
+        let upload = admission.admit(&invited, 4, HERE, waits).expect("reserved");
         assert!(
-            admission.admit(&invited, 5, waits).is_err(),
+            admission.admit(&invited, 5, HERE, waits).is_err(),
             "an upload under way has its place"
         );
         drop(upload);
-        assert!(admission.admit(&invited, 5, waits).is_ok());
-        assert_eq!(admission.admit(&invited, 6, waits).err(), Some(Full::Queue));
+        assert!(admission.admit(&invited, 5, HERE, waits).is_ok());
+        assert_eq!(
+            admission.admit(&invited, 6, HERE, waits).err(),
+            Some(Full::Queue)
+        );
     }
 }

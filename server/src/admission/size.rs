@@ -1,6 +1,7 @@
 //! What a job will cost, as far as its request tells. In: a request and its stored files. Out: numbers to estimate by.
 
 use app::data::{ItemView, RequestView};
+use serde::{Deserialize, Serialize};
 
 use crate::blobs::Blobs;
 use crate::sample::Options;
@@ -9,7 +10,8 @@ use crate::sample::Options;
 pub const FEATURES: usize = 8;
 
 /// Counts and sizes of a request's parts.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct JobSize {
     /// Name of the model; empty where nothing is known of the job.
     pub model: String,

@@ -66,7 +66,7 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the page and the API.
-    Serve(ServeConfig),
+    Serve(Box<ServeConfig>),
     /// Make the traces of `omnitrace serve --nats` on this machine.
     Work(WorkConfig),
     /// Trace every sample of a JSON file.
@@ -90,7 +90,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve(config) => until_done(async {
             let limits = config.admission.limits();
-            let running = serve::start(config, limits).await?;
+            let running = serve::start(*config, limits).await?;
             // On stdout, for people and scripts alike; everything else is log.
             println!("Listening on http://{}", running.address);
             running.run_until(serve::interrupted()).await

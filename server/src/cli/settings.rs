@@ -122,7 +122,7 @@ mod tests {
         line.extend(arguments.iter().map(OsString::from));
         let cli = Cli::from_arg_matches(&matches(Cli::command(), line)?)?;
         match cli.command {
-            Asked::Serve(config) => Ok(config),
+            Asked::Serve(config) => Ok(*config),
             other => bail!("{other:?}"),
         }
     }

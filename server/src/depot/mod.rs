@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use app::data::ModelView;
 
-use crate::admission::{JobSize, Took};
+use crate::admission::{Elsewhere, JobSize, Marks, Took};
 use crate::blobs::Blobs;
 use crate::checks::Check;
 use crate::error::ServerError;
@@ -56,6 +56,10 @@ pub struct Load {
 pub trait Depot: Send + Sync + 'static {
     /// Fails while every place is taken: asked before an upload is read.
     fn check_room(&self) -> Result<(), Refused>;
+    /// Open traces of a client that other processes of the house accepted.
+    fn elsewhere(&self, _marks: &Marks) -> Result<Elsewhere, ServerError> {
+        Ok(Elsewhere::default())
+    }
     /// Stores and queues a trace whose media are in [`Self::files`]. On return it survives a crash.
     fn submit(&self, new: &NewTrace) -> Result<(), Refused>;
     /// Stores a shipped example and queues it behind every visitor's trace; one under the same id is made anew.
@@ -89,6 +93,10 @@ pub trait Depot: Send + Sync + 'static {
     /// Deletes a trace with its short links, and every media file that no other trace names.
     fn delete(&self, id: &str) -> Result<(), ServerError>;
 
+    /// Whether this process shall sweep now, where several could.
+    fn on_duty(&self) -> Result<bool, ServerError> {
+        Ok(true)
+    }
     /// Takes away what the policy does not keep; what is gone by whichever way is not shown any more.
     fn sweep(&self, policy: &Policy) -> Result<Swept, ServerError>;
     /// Bytes that traces and files take.

@@ -28,7 +28,9 @@ impl AppState {
         let metrics = self.metrics.clone();
         blocking(move || {
             let load = depot.recount();
-            let admitted = admission.admit(&applicant, load.queued as usize, |id| depot.place(id));
+            let elsewhere = depot.elsewhere(&applicant.marks())?;
+            let waiting = load.queued as usize;
+            let admitted = admission.admit(&applicant, waiting, elsewhere, |id| depot.place(id));
             let admitted = admitted.map_err(|full| {
                 metrics.rejected(match full {
                     Full::Queue => "queue_full",

@@ -92,6 +92,7 @@ pub async fn submit(
         delete_key: Some(delete_key.clone()),
         truth: submission.truth,
         child_of: submission.child_of,
+        marks: place.marks().clone(),
     };
     let depot = state.depot.clone();
     let wait_secs = blocking(move || {

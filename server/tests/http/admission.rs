@@ -4,12 +4,10 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use reqwest::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use server::config::Limits;
-use server::store::Store;
 use tempfile::tempdir;
 
-use crate::guard::raw;
 use crate::house::{House, accepted, config, kind, long, refused, short};
 
 /// The cookie that a page gives.
@@ -149,43 +147,6 @@ async fn a_workshop_has_places_of_its_own() {
     )
     .await;
     house.post(&format!("/api/traces/{running}/stop")).await;
-    house.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_refuses_and_what_is_old_makes_room() {
-    let data = tempdir().unwrap();
-    let mut config = config(data.path().to_owned());
-    // Room for the empty database and some traces of text.
-    config.policy.disk_quota = Some(2 << 20);
-    let house = House::with(config, Limits::default()).await;
-    // By what it says of itself, before it is read: the body never comes.
-    let head = |bytes: usize| {
-        format!(
-            "POST /api/traces HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n"
-        )
-    };
-    let (status, answer) = raw(&house, &head(3 << 20)).await;
-    assert_eq!(status, 429, "{answer}");
-    assert!(
-        answer.contains("retry-after: 300") && answer.contains("disk_full"),
-        "{answer}"
-    );
-    let mut first = short();
-    first["question"][0]["text"] = json!("Anna: I bought a red car. ".repeat(2));
-    let old = house.accept(&first).await;
-    house.record(&old).await;
-    // A thousand bytes more than there is room for; the trace is heavier than that.
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    let used = Store::open_beside(data.path()).and_then(|store| store.used_bytes());
-    let bytes = (2 << 20) - used.unwrap() as usize + 1000;
-    let (status, answer) = raw(&house, &(head(bytes) + &" ".repeat(bytes))).await;
-    assert!(status != 429 && status >= 400, "{answer}");
-    assert_eq!(
-        house.get(&format!("/t/{old}")).await.status(),
-        StatusCode::NOT_FOUND
-    );
     house.close().await;
 }
 

@@ -269,6 +269,12 @@ impl House {
             .expect("the stream ends")
     }
 
+    /// Status and JSON of a trace.
+    pub async fn status_of(&self, id: &str) -> (StatusCode, Value) {
+        let answer = self.get(&format!("/api/traces/{id}")).await;
+        (answer.status(), answer.json().await.expect("JSON"))
+    }
+
     pub async fn record(&self, id: &str) -> Value {
         record(&self.client, &self.url, id).await
     }

@@ -22,6 +22,7 @@ mod nats;
 mod pages;
 mod privacy;
 mod refusals;
+mod retention;
 mod share;
 mod survival;
 mod views;

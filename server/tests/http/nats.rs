@@ -2,6 +2,7 @@
 //! What one machine does as well is tested where it belongs, on both grounds (`on_both!`).
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use server::config::Limits;
 use server::depot::NatsArgs;
 use tempfile::{TempDir, tempdir};
 
-use crate::house::{House, PATIENCE, config, kind, long, models, refused, short};
+use crate::house::{House, PATIENCE, accepted, config, kind, long, models, refused, short};
 
 /// A worker silent for so long has lost its trace.
 const LEASE_SECS: u64 = 2;
@@ -21,7 +22,7 @@ const LEASE_SECS: u64 = 2;
 pub struct NatsServer {
     child: Child,
     url: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl NatsServer {
@@ -48,11 +49,7 @@ impl NatsServer {
             assert!(begun.elapsed() < PATIENCE, "nats-server does not start");
             std::thread::sleep(Duration::from_millis(5));
         };
-        let server = Self {
-            child,
-            url,
-            _dir: dir,
-        };
+        let server = Self { child, url, dir };
         server.until_it_answers();
         server
     }
@@ -65,6 +62,11 @@ impl NatsServer {
             assert!(begun.elapsed() < PATIENCE, "nats-server does not answer");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Where it keeps everything.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn args(&self) -> NatsArgs {
@@ -198,6 +200,71 @@ async fn a_house_without_workers_says_so_and_two_web_processes_are_one_house() {
     assert_eq!(kind(events.last().unwrap()), "done");
     assert_eq!(right.record(&id).await, left.record(&id).await);
     drop(worker);
+    left.close().await;
+    right.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_has_its_bound_in_the_whole_house_and_waits_are_told() {
+    let (nats, data) = (NatsServer::start(), tempdir().unwrap());
+    let open = async |name: &str| {
+        let mut config = config(data.path().join(name));
+        config.nats = nats.args();
+        config.admission.jobs_per_client = 2;
+        House::with(config, Limits::default()).await
+    };
+    let (left, right) = (open("left").await, open("right").await);
+    let _worker = Program::start(&nats, &data);
+    left.until_ready().await;
+    right.until_ready().await;
+    let page = left.get("/new").await;
+    let cookie = page.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let send = async |house: &House, request: &Value| {
+        let sent = house.client.post(format!("{}/api/traces", house.url));
+        let sent = sent.header("Cookie", &cookie).json(request).send();
+        sent.await.expect("an answer")
+    };
+    let running = accepted(send(&left, &long()).await).await;
+    let mut events = right.events(&running, None).await;
+    while kind(&events.next().await.expect("an event")) != "token" {}
+    let waiting: Value = send(&left, &short()).await.json().await.unwrap();
+    let wait = waiting["expected_wait_secs"].as_f64();
+    assert!(wait.is_some_and(|secs| secs > 0.0), "{waiting}");
+    let waiting = waiting["id"].as_str().unwrap();
+    // The other process hears of both, a moment later.
+    let begun = Instant::now();
+    let place = loop {
+        let (_, place) = right.status_of(waiting).await;
+        if place["expected_wait_secs"].is_number() {
+            break place;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{place}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(place["position"], 0, "{place}");
+    let limits: Value = right.get("/api/limits").await.json().await.unwrap();
+    assert!(
+        limits["expected_wait_secs"].as_f64().unwrap() > 0.0,
+        "{limits}"
+    );
+    let answer = send(&right, &short()).await;
+    refused(answer, StatusCode::TOO_MANY_REQUESTS, "too_many_jobs").await;
+    // Another browser is not meant.
+    let other = right.accept(&short()).await;
+    left.post(&format!("/api/traces/{running}/stop")).await;
+    right.record(&running).await;
+    right.record(&other).await;
+    let begun = Instant::now();
+    let next = loop {
+        let answer = send(&right, &short()).await;
+        if answer.status() == StatusCode::ACCEPTED {
+            break accepted(answer).await;
+        }
+        assert!(begun.elapsed() < PATIENCE, "its place is not free again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    left.record(&next).await;
     left.close().await;
     right.close().await;
 }

@@ -1,111 +1,13 @@
 //! Nothing is listed, nothing outlives the policy, and what is reported can be taken down.
 
-use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::StatusCode;
-use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-use server::clock::Clock;
 use server::config::Limits;
 use tempfile::tempdir;
 
-use crate::house::{House, accepted, config, refused, short};
-
-/// Whether a text stands anywhere in the files under a directory.
-fn holds(dir: &Path, mark: &str) -> bool {
-    let entries = std::fs::read_dir(dir).unwrap();
-    entries.flatten().map(|entry| entry.path()).any(|path| {
-        if path.is_dir() {
-            return holds(&path, mark);
-        }
-        let bytes = std::fs::read(path).unwrap();
-        bytes
-            .windows(mark.len())
-            .any(|part| part == mark.as_bytes())
-    })
-}
-
-fn files(dir: &Path) -> usize {
-    let entries = std::fs::read_dir(dir).unwrap().flatten();
-    entries
-        .map(|entry| {
-            if entry.path().is_dir() {
-                files(&entry.path())
-            } else {
-                1
-            }
-        })
-        .sum()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unshared_upload_is_gone_from_the_disk_when_its_minutes_are_over() {
-    let data = tempdir().unwrap();
-    let now = Arc::new(AtomicU64::new(Clock::default().now_unix_secs()));
-    let shown = now.clone();
-    let mut config = config(data.path().to_owned());
-    config.policy.unshared_minutes = Some(15);
-    config.policy.clock = Clock::of(move || shown.load(Ordering::Relaxed));
-    let house = House::with(config, Limits::default()).await;
-    let send = async |mark: &str, red: u8| {
-        let rgb: Vec<u8> = (0..56 * 56).flat_map(|_| [red, 9, 90]).collect();
-        let png = media::encode::png(56, 56, &rgb).expect("a PNG");
-        let request = json!({
-            "prompt": format!("{mark}\n"), "question": [{"image": "a"}], "options": {"max_new_tokens": 2}
-        });
-        let form = Form::new()
-            .text("request", request.to_string())
-            .part("a", Part::bytes(png).file_name(format!("{mark}.png")));
-        let id = accepted(house.send_form(form).await).await;
-        house.record(&id).await;
-        id
-    };
-    let shared = send("SHARED-MARK", 200).await;
-    let with_shared = files(&data.path().join("media"));
-    let gone = send("PRIVATE-MARK", 100).await;
-    let url = format!("{}/api/traces/{shared}/share", house.url);
-    let answer = house.client.post(url).json(&json!({"view": ""})).send();
-    assert_eq!(answer.await.unwrap().status(), StatusCode::CREATED);
-
-    now.fetch_add(14 * 60, Ordering::Relaxed);
-    house.keeper.sweep().unwrap();
-    assert_eq!(
-        house.get(&format!("/t/{gone}")).await.status(),
-        StatusCode::OK
-    );
-    assert!(holds(data.path(), "PRIVATE-MARK"));
-    assert!(files(&data.path().join("media")) > with_shared);
-
-    now.fetch_add(60, Ordering::Relaxed);
-    let keeper = house.keeper.clone();
-    let swept = tokio::task::spawn_blocking(move || keeper.sweep()).await;
-    assert_eq!(swept.unwrap().unwrap().unshared, 1);
-    assert_eq!(files(&data.path().join("media")), with_shared);
-    assert!(
-        !holds(data.path(), "PRIVATE-MARK"),
-        "not a byte of it is left"
-    );
-    assert!(holds(data.path(), "SHARED-MARK"));
-    for path in [
-        format!("/t/{gone}"),
-        format!("/api/traces/{gone}"),
-        format!("/api/traces/{gone}/events"),
-    ] {
-        assert_eq!(
-            house.get(&path).await.status(),
-            StatusCode::NOT_FOUND,
-            "{path}"
-        );
-    }
-    assert_eq!(
-        house.get(&format!("/t/{shared}")).await.status(),
-        StatusCode::OK
-    );
-    house.close().await;
-}
+use crate::house::{House, config, refused, short};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_listed_and_the_policy_is_told() {

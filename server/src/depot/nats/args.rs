@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::models::memory::parse_bytes;
+
 /// How the processes of one house find one another.
 #[derive(Debug, Clone, Args)]
 pub struct NatsArgs {
@@ -29,6 +31,15 @@ pub struct NatsArgs {
         env = "OMNITRACE_NATS_LEASE_SECS"
     )]
     pub nats_lease_secs: u64,
+    /// Disk that copies of media may take on this machine, for example 20G; beyond it those go that nobody used for longest.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "10G",
+        value_parser = parse_bytes,
+        env = "OMNITRACE_NATS_CACHE"
+    )]
+    pub nats_cache: u64,
 }
 
 impl Default for NatsArgs {
@@ -39,6 +50,7 @@ impl Default for NatsArgs {
             nats_creds: None,
             nats_replicas: 1,
             nats_lease_secs: 20,
+            nats_cache: 10 << 30,
         }
     }
 }

@@ -44,15 +44,6 @@ pub(super) struct Line {
     subject: String,
 }
 
-/// How many stand in a line.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Standing {
-    /// Not begun.
-    pub(super) waiting: u64,
-    /// With a worker.
-    pub(super) running: u64,
-}
-
 /// The lines that this process has met.
 pub(super) struct Lines {
     pub(super) js: Context,
@@ -148,30 +139,15 @@ impl Line {
         }
     }
 
-    /// How many stand in it.
-    pub(super) async fn standing(&self) -> Result<Standing, ServerError> {
-        let info = self.consumer.get_info().await;
-        let info = info.map_err(nats("the queue cannot be read"))?;
-        Ok(Standing {
-            waiting: info.num_pending,
-            running: info.num_ack_pending as u64,
-        })
+    /// Whether a job stands in it, waiting or with a worker.
+    pub(super) async fn holds(&self, id: &str) -> Result<bool, ServerError> {
+        Ok(self.number(id).await?.is_some())
     }
 
-    /// How many wait before a job; 0 also for one that is just being handed out.
-    pub(super) async fn position(&self, id: &str) -> Result<u32, ServerError> {
-        let failed = "the queue cannot be read";
-        let Some(own) = self.number(id).await? else {
-            return Ok(0);
-        };
-        let consumer = self.consumer.get_info().await.map_err(nats(failed))?;
-        let handed_out = consumer.delivered.stream_sequence;
-        let info = self.stream.info_builder().with_deleted(true).fetch().await;
-        let info = info.map_err(nats(failed))?.info;
-        // What was withdrawn has left a gap in the numbers.
-        let between = |sequence: &&u64| **sequence > handed_out && **sequence < own;
-        let gaps = info.state.deleted.iter().flatten().filter(between).count() as u64;
-        let ahead = own.saturating_sub(handed_out.saturating_add(1).max(info.state.first_sequence));
-        Ok(u32::try_from(ahead.saturating_sub(gaps)).unwrap_or(u32::MAX))
+    /// How many wait in it, not yet with a worker.
+    pub(super) async fn waiting(&self) -> Result<u64, ServerError> {
+        let info = self.consumer.get_info().await;
+        let info = info.map_err(nats("the queue cannot be read"))?;
+        Ok(info.num_pending)
     }
 }

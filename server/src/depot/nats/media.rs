@@ -2,34 +2,34 @@
 //! In: files that a trace names. Out: local files. A file that no trace names any more is gone everywhere.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::object_store::{
-    DeleteErrorKind, GetErrorKind, InfoErrorKind, ObjectMetadata, ObjectStore,
-};
+use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::Stream;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
 use futures_util::StreamExt;
-use tokio::io::AsyncReadExt;
 
-use super::nats;
+use super::objects::Objects;
+use super::shelf::Shelf;
+use super::{nats, records, wiping};
 use crate::blobs::Blobs;
 use crate::error::ServerError;
 
-/// Of an object's parts: fewer round trips than the usual 128 KiB, well below the usual message size of 1 MiB.
-const CHUNK_BYTES: usize = 512 << 10;
+/// How often somebody who waits for a file to be gone looks again.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Where files are, and who names them.
 pub(super) struct Media {
-    pub(super) objects: ObjectStore,
-    /// The stream behind `objects`.
-    pub(super) raw: Stream,
+    pub(super) objects: Objects,
     /// One subject per file and trace that names it.
     pub(super) names: Stream,
+    /// Files that are just being removed; entries go by themselves when who removes dies.
+    pub(super) holds: Store,
     pub(super) js: Context,
     /// This machine's copies.
     pub(super) blobs: Blobs,
+    /// How many of them there may be.
+    pub(super) shelf: Shelf,
 }
 
 /// Every mention begins like this.
@@ -39,18 +39,26 @@ impl Media {
     /// Notes that a trace names these files, and makes sure that the object store has them.
     pub(super) async fn keep(&self, id: &str, hashes: &[String]) -> Result<(), ServerError> {
         for hash in hashes {
-            // The mention first: who deletes another trace of the same file meanwhile sees it.
+            // The mention first: who deletes another trace of the same file from now on sees it, and leaves the file.
             let noted = self.js.publish(format!("{NAMES}.{hash}.{id}"), "".into());
             let noted = noted.await.map_err(nats("a file cannot be noted"))?;
             noted.await.map_err(nats("a file cannot be noted"))?;
-            if !self.has(hash).await? {
-                put(&self.objects, hash, &self.blobs.read(hash)?).await?;
+            // Who looked before the mention may be about to remove it.
+            while records::read(&self.holds, &hold(hash)).await?.is_some() {
+                tokio::time::sleep(LOOK).await;
+            }
+            if !self.objects.has(hash).await? {
+                self.objects.put(hash, &self.blobs.read(hash)?).await?;
+            }
+            if self.blobs.path(hash).is_some() {
+                self.shelf.used(&self.blobs, hash)?;
             }
         }
         Ok(())
     }
 
-    /// Removes the mentions of a trace, and every file that no other trace names; those that are gone.
+    /// Removes the mentions of a trace, and every file that no other trace names; those that are gone. Done again after a
+    /// crash it finishes what was begun.
     pub(super) async fn release(
         &self,
         id: &str,
@@ -58,28 +66,33 @@ impl Media {
     ) -> Result<Vec<String>, ServerError> {
         let mut gone = Vec::new();
         for hash in hashes {
-            let mention = format!("{NAMES}.{hash}.{id}");
-            let purged = self.names.purge().filter(mention).await;
-            purged.map_err(nats("a file cannot be released"))?;
-            if self.named(hash).await? {
-                continue;
-            }
-            let kept = self.local(hash).await?;
-            remove(&self.objects, hash).await?;
-            // Nothing is left of the object, not even that it was there.
-            let marker = format!("$O.{}.M.{}", super::MEDIA, URL_SAFE.encode(hash));
-            let purged = self.raw.purge().filter(marker).await;
-            purged.map_err(nats("a file cannot be removed"))?;
-            // Somebody may have sent the same file in the meantime.
-            match kept {
-                Some(path) if self.named(hash).await? => {
-                    let bytes = std::fs::read(&path).map_err(ServerError::file(&path))?;
-                    put(&self.objects, hash, &bytes).await?;
-                }
-                _ => gone.push(hash.clone()),
+            wiping::last(&self.names, &format!("{NAMES}.{hash}.{id}")).await?;
+            if self.drop_unnamed(hash).await? {
+                gone.push(hash.clone());
             }
         }
         Ok(gone)
+    }
+
+    /// Removes a file that no trace names; whether it is gone.
+    pub(super) async fn drop_unnamed(&self, hash: &str) -> Result<bool, ServerError> {
+        // One at a time: who ends first must not lift what another needs.
+        while self
+            .holds
+            .create(hold(hash), "removed".into())
+            .await
+            .is_err()
+        {
+            // Also where NATS is away: then this is where it is waited for.
+            let held = records::read(&self.holds, &hold(hash)).await?;
+            tokio::time::sleep(if held.is_some() { LOOK } else { 4 * LOOK }).await;
+        }
+        let unnamed = !self.named(hash).await?;
+        if unnamed {
+            self.objects.remove(hash).await?;
+        }
+        records::erase(&self.holds, &hold(hash)).await?;
+        Ok(unnamed)
     }
 
     /// The local copy of a file that the object store has; fetched where it is missing.
@@ -88,27 +101,44 @@ impl Media {
             return Ok(None);
         }
         // Asked even where there is a copy: what was deleted elsewhere must not be shown here.
-        if !self.has(hash).await? {
+        if !self.objects.has(hash).await? {
             return Ok(None);
         }
         if self.blobs.path(hash).is_none() {
-            let Some(bytes) = get(&self.objects, hash).await? else {
+            let Some(bytes) = self.objects.get(hash).await? else {
                 return Ok(None);
             };
             self.blobs.put_named(hash, &bytes)?;
         }
+        self.shelf.used(&self.blobs, hash)?;
         Ok(self.blobs.path(hash))
     }
 
-    async fn has(&self, hash: &str) -> Result<bool, ServerError> {
-        match self.objects.info(hash).await {
-            Ok(info) => Ok(!info.deleted),
-            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
-            Err(error) => Err(nats("a file cannot be looked up")(error)),
+    /// Every hash of a stored file that stands in a text between quotes, sorted; the copy here may have gone meanwhile.
+    pub(super) async fn named_in(&self, json: &str) -> Result<Vec<String>, ServerError> {
+        let mut words: Vec<&str> = json
+            .split('"')
+            .filter(|word| Blobs::is_hash(word))
+            .collect();
+        words.sort_unstable();
+        words.dedup();
+        let mut hashes = Vec::new();
+        for word in words {
+            if self.blobs.path(word).is_some() || self.objects.has(word).await? {
+                hashes.push(word.to_owned());
+            }
         }
+        Ok(hashes)
     }
 
-    async fn named(&self, hash: &str) -> Result<bool, ServerError> {
+    /// Removes this machine's copy.
+    pub(super) fn forget(&self, hash: &str) -> Result<(), ServerError> {
+        self.shelf.gone(hash);
+        self.blobs.remove(hash)
+    }
+
+    /// Whether a trace names a file.
+    pub(super) async fn named(&self, hash: &str) -> Result<bool, ServerError> {
         let mentions = format!("{NAMES}.{hash}.*");
         let mut mentions = (self.names.info_builder().subjects(mentions).fetch().await)
             .map_err(nats("a file cannot be looked up"))?;
@@ -121,39 +151,7 @@ impl Media {
     }
 }
 
-/// Stores bytes under a name.
-pub(super) async fn put(
-    objects: &ObjectStore,
-    name: &str,
-    mut bytes: &[u8],
-) -> Result<(), ServerError> {
-    let named = ObjectMetadata {
-        name: name.to_owned(),
-        chunk_size: Some(CHUNK_BYTES),
-        ..ObjectMetadata::default()
-    };
-    let put = objects.put(named, &mut bytes).await;
-    put.map(drop).map_err(nats("a file cannot be stored"))
-}
-
-/// The bytes under a name.
-pub(super) async fn get(objects: &ObjectStore, name: &str) -> Result<Option<Vec<u8>>, ServerError> {
-    let mut object = match objects.get(name).await {
-        Ok(object) => object,
-        Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(nats("a file cannot be read")(error)),
-    };
-    let mut bytes = Vec::new();
-    let read = object.read_to_end(&mut bytes).await;
-    read.map_err(nats("a file cannot be read"))?;
-    Ok(Some(bytes))
-}
-
-/// Removes what is under a name; what is not there is as good as removed.
-pub(super) async fn remove(objects: &ObjectStore, name: &str) -> Result<(), ServerError> {
-    match objects.delete(name).await {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == DeleteErrorKind::NotFound => Ok(()),
-        Err(error) => Err(nats("a file cannot be removed")(error)),
-    }
+/// The key under which a file's removal is noted.
+fn hold(hash: &str) -> String {
+    format!("file-{hash}")
 }

@@ -14,12 +14,15 @@ use tokio::sync::oneshot;
 use self::lines::Ticket;
 use self::questions::Asked;
 use self::reach::Reach;
+use self::sweeping::Kept;
 use self::threads::Threads;
 use self::traces::{count, forget_deleted};
 use self::work::Bench;
 use super::{Depot, Load, Stopped};
+use crate::admission::{Elsewhere, Marks};
 use crate::blobs::Blobs;
 use crate::checks::Check;
+use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::id;
 use crate::jobs::{Place, Refused};
@@ -28,18 +31,25 @@ use crate::store::{Child, NewTrace, Policy, Report, Stored, Swept, from_json, to
 use crate::truth::Truth;
 
 mod args;
+mod census;
 mod events;
 mod lines;
 mod media;
+mod objects;
 mod presence;
 mod questions;
 mod reach;
 mod records;
 mod reports;
+mod shelf;
+mod sweeping;
 mod taking;
 mod threads;
+mod took;
 mod traces;
+mod waits;
 mod watching;
+mod wiping;
 mod work;
 
 pub use args::NatsArgs;
@@ -60,13 +70,19 @@ const BELL: &str = "omnitrace.bell";
 /// How often the lines are counted for [`Depot::load_now`].
 const COUNT: Duration = Duration::from_secs(1);
 
+/// How often files are looked for that were stored here in vain.
+const TIDY: Duration = Duration::from_secs(1800);
+
 /// A process of the house: a web process, or a worker.
 pub struct Nats {
+    /// Of this process.
+    id: String,
+    /// What a sweeper knows of the traces that have ended.
+    kept: tokio::sync::Mutex<Kept>,
     reach: Arc<Reach>,
     /// Traces of one model that may wait.
     capacity: u32,
     waiting: Arc<AtomicU32>,
-    running: Arc<AtomicU32>,
     /// What a worker has on top.
     bench: Option<Bench>,
     /// Of its own: whoever waits for an answer from NATS may hold a thread of another.
@@ -82,40 +98,67 @@ fn nats<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> ServerError {
 }
 
 impl Nats {
-    /// Connects a web process. `capacity`: traces of one model that may wait; `cache_dir`: for copies of media.
-    pub fn web(args: &NatsArgs, capacity: usize, cache_dir: &Path) -> Result<Self, ServerError> {
-        let web = Self::connect(args, capacity, cache_dir)?;
+    /// Connects a web process. `capacity`: traces of one model that may wait; `cache_dir`: for copies of media; `clock`: by
+    /// which traces are kept.
+    pub fn web(
+        args: &NatsArgs,
+        capacity: usize,
+        cache_dir: &Path,
+        clock: Clock,
+    ) -> Result<Self, ServerError> {
+        let web = Self::connect(args, capacity, cache_dir, clock)?;
         let reach = web.reach.clone();
         let (first, known) = oneshot::channel();
         web.spawn(async move {
             presence::listen(reach.workers.clone(), &reach.presence, first).await;
         });
+        let (first, all_heard) = oneshot::channel();
+        web.spawn(census::listen(web.reach.clone(), first));
+        web.spawn(took::listen(web.reach.clone()));
         web.spawn(watching::tell_positions(web.reach.clone()));
-        let (reach, waiting, running) =
-            (web.reach.clone(), web.waiting.clone(), web.running.clone());
+        let (reach, waiting) = (web.reach.clone(), web.waiting.clone());
         web.spawn(async move {
             loop {
-                count(&reach, &waiting, &running).await;
+                count(&reach, &waiting).await;
                 tokio::time::sleep(COUNT).await;
             }
         });
         // The first page already knows the workers that are there.
-        let _ = web.wait(tokio::time::timeout(Duration::from_secs(2), known));
+        let _ = web.wait(async {
+            let both = async { (known.await, all_heard.await) };
+            tokio::time::timeout(Duration::from_secs(2), both).await
+        });
         Ok(web)
     }
 
-    fn connect(args: &NatsArgs, capacity: usize, cache_dir: &Path) -> Result<Self, ServerError> {
+    fn connect(
+        args: &NatsArgs,
+        capacity: usize,
+        cache_dir: &Path,
+        clock: Clock,
+    ) -> Result<Self, ServerError> {
         let threads = Threads::start()?;
-        let reach = threads.wait(Reach::connect(args, cache_dir))?;
+        let kept = Kept::begun_at(clock.now_unix_secs());
+        let reach = threads.wait(Reach::connect(args, cache_dir, clock))?;
         let nats = Self {
+            id: id::fresh()?,
+            kept: tokio::sync::Mutex::new(kept),
             reach: Arc::new(reach),
             capacity: u32::try_from(capacity).unwrap_or(u32::MAX).max(1),
             waiting: Arc::default(),
-            running: Arc::default(),
             bench: None,
             threads,
         };
         nats.spawn(forget_deleted(nats.reach.clone()));
+        let reach = nats.reach.clone();
+        nats.spawn(async move {
+            loop {
+                tokio::time::sleep(TIDY).await;
+                if let Err(error) = reach.media.shelf.tidy(&reach.media.blobs) {
+                    tracing::warn!(%error, "what was stored in vain stays");
+                }
+            }
+        });
         Ok(nats)
     }
 
@@ -143,6 +186,16 @@ impl Depot for Nats {
         })
     }
 
+    fn elsewhere(&self, marks: &Marks) -> Result<Elsewhere, ServerError> {
+        self.wait(async {
+            let hashed = Marks {
+                client: self.mark(marks.client.as_deref()).await?,
+                address: self.mark(marks.address.as_deref()).await?,
+            };
+            Ok(self.reach.census.elsewhere(&hashed, &self.id))
+        })
+    }
+
     fn submit(&self, new: &NewTrace) -> Result<(), Refused> {
         self.wait(async {
             self.room_in(&lines::name(&new.request.model, false))
@@ -152,7 +205,7 @@ impl Depot for Nats {
                 Ok(false) => return Err(Refused::Store(ServerError::Lost("a fresh id"))),
                 Err(error) => return Err(Refused::Store(error)),
             }
-            count(&self.reach, &self.waiting, &self.running).await;
+            count(&self.reach, &self.waiting).await;
             Ok(())
         })
     }
@@ -291,18 +344,15 @@ impl Depot for Nats {
     }
 
     fn sweep(&self, policy: &Policy) -> Result<Swept, ServerError> {
-        if *policy != Policy::default() {
-            return Err(ServerError::Nats {
-                what: "nothing was swept",
-                reason: "on many machines nothing is deleted by itself yet".to_owned(),
-            });
-        }
-        Ok(Swept::default())
+        self.wait(self.sweep_now(policy))
+    }
+
+    fn on_duty(&self) -> Result<bool, ServerError> {
+        self.wait(self.take_duty())
     }
 
     fn used_bytes(&self) -> Result<u64, ServerError> {
-        let sizes = self.wait(reach::sizes(&self.reach.js))?;
-        Ok(sizes.iter().map(|(_, bytes)| bytes).sum())
+        self.wait(self.used())
     }
 
     fn report(&self, id: &str, reason: &str) -> Result<bool, ServerError> {
@@ -338,22 +388,21 @@ impl Depot for Nats {
     }
 
     fn load_now(&self) -> Load {
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        let before = waiting + self.running.load(Ordering::Relaxed);
-        let workers = self.reach.presence.workers();
-        // Who finds a free worker does not wait.
-        let rounds = (before + 1).saturating_sub(workers.max(1));
-        let mean_secs = self.reach.presence.mean_secs();
+        let (free_in_secs, wait_secs) = self.waits();
         Load {
-            queued: waiting,
-            wait_secs: f64::from(rounds) * mean_secs / f64::from(workers.max(1)),
-            free_in_secs: self.free_in_secs(),
-            workers: Some(workers),
+            queued: self.waiting.load(Ordering::Relaxed),
+            wait_secs,
+            free_in_secs,
+            workers: Some(self.reach.presence.workers()),
         }
     }
 
+    fn wait_secs(&self, id: &str) -> Option<f64> {
+        (self.reach.census).wait_secs(id, &self.reach.presence.lines())
+    }
+
     fn recount(&self) -> Load {
-        self.wait(count(&self.reach, &self.waiting, &self.running));
+        self.wait(count(&self.reach, &self.waiting));
         self.load_now()
     }
 

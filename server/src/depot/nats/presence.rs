@@ -10,7 +10,7 @@ use async_nats::jetstream::kv::{Operation, Store};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::nats;
+use super::{lines, nats};
 use crate::error::ServerError;
 use crate::store::{from_json, to_json};
 
@@ -23,16 +23,11 @@ pub(super) const GONE: Duration = Duration::from_secs(8);
 /// A model that no worker has any more can still be asked for so long: a worker may just be restarting.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Expected seconds per trace before any was measured.
-const FIRST_GUESS_SECS: f64 = 5.0;
-
 /// A sign of life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Here {
     /// The default first.
     pub(super) models: Vec<ModelView>,
-    /// Mean seconds of its latest traces, once it has made one.
-    pub(super) mean_secs: Option<f64>,
 }
 
 /// The workers as this process has heard of them.
@@ -69,14 +64,16 @@ impl Presence {
         heard.alive().count() as u32
     }
 
-    /// Mean seconds of a trace over the workers at hand.
-    pub(super) fn mean_secs(&self) -> f64 {
+    /// The lines that each of the workers at hand takes.
+    pub(super) fn lines(&self) -> Vec<Vec<String>> {
         let heard = self.lock();
-        let known: Vec<f64> = heard.alive().filter_map(|here| here.mean_secs).collect();
-        if known.is_empty() {
-            return FIRST_GUESS_SECS;
-        }
-        known.iter().sum::<f64>() / known.len() as f64
+        let of = |here: &Here| {
+            let models = here.models.iter();
+            models
+                .map(|model| lines::name(&model.name, false))
+                .collect()
+        };
+        heard.alive().map(of).collect()
     }
 
     /// Every model of a worker, or one of the last minutes; the default first.
@@ -210,11 +207,11 @@ mod tests {
             dtype: "bf16".into(),
             bytes: 7,
         };
-        let here = |models, mean_secs| Here { models, mean_secs };
+        let here = |models| Here { models };
         let small = model("small", true, ModelState::Unloaded);
-        presence.heard("a".into(), here(vec![small.clone()], Some(2.0)));
+        presence.heard("a".into(), here(vec![small.clone()]));
         let large = model("large", false, loaded.clone());
-        presence.heard("b".into(), here(vec![small, large], Some(4.0)));
+        presence.heard("b".into(), here(vec![small, large]));
         let names = |models: Vec<ModelView>| {
             let named = models.into_iter().map(|model| (model.name, model.default));
             named.collect::<Vec<_>>()
@@ -222,7 +219,9 @@ mod tests {
         let both = [("small".to_owned(), true), ("large".to_owned(), false)];
         assert_eq!(names(presence.models()), both);
         assert_eq!(presence.models()[1].state, loaded);
-        assert_eq!((presence.workers(), presence.mean_secs()), (2, 3.0));
+        assert_eq!(presence.workers(), 2);
+        let taken: Vec<usize> = presence.lines().iter().map(Vec::len).collect();
+        assert_eq!(taken, [1, 2]);
         presence.left("a");
         presence.left("b");
         assert_eq!(presence.workers(), 0);

@@ -7,20 +7,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::object_store::{self, ObjectStore};
-use async_nats::jetstream::stream::{self, Stream};
+use async_nats::jetstream::object_store;
+use async_nats::jetstream::stream::{self, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use tokio::sync::watch;
 
+use super::census::Census;
 use super::lines::Lines;
 use super::media::{Media, NAMES};
+use super::objects::Objects;
 use super::presence::{GONE, Presence};
 use super::records::{Cabinet, Ledger};
 use super::reports::Reports;
+use super::shelf::Shelf;
+use super::took::TOOK;
 use super::watching::Mirror;
 use super::{MEDIA, NatsArgs, nats};
 use crate::blobs::Blobs;
+use crate::clock::Clock;
 use crate::error::ServerError;
 use futures_util::StreamExt;
 use tokio::runtime::Builder;
@@ -31,6 +36,12 @@ const HEADER_BYTES: usize = 8 << 10;
 /// Events are kept so long, and so many: a late viewer of a running trace misses nothing.
 const EVENTS_KEPT: Duration = Duration::from_secs(3600);
 const EVENTS_MAX_BYTES: i64 = 1 << 30;
+
+/// Entries that go by themselves when the process that made them is gone.
+pub(super) const HELD: Duration = Duration::from_secs(60);
+
+/// Traces of one model by which waits are told.
+const TOOK_KEPT: i64 = 96;
 
 /// The connection and everything behind it.
 pub(super) struct Reach {
@@ -50,6 +61,17 @@ pub(super) struct Reach {
     /// Workers' signs of life.
     pub(super) workers: Store,
     pub(super) presence: Presence,
+    /// Open traces, as this process has heard of them.
+    pub(super) census: Census,
+    /// What traces took.
+    pub(super) took: Stream,
+    /// Traces that are just being accepted or removed: what a process that died left half-done.
+    pub(super) underway: Store,
+    /// Who sweeps, and which files are being removed.
+    pub(super) holds: Store,
+    /// The secret by which clients are told apart; never on a disk.
+    pub(super) secret: Store,
+    pub(super) clock: Clock,
     pub(super) mirrors: Mutex<BTreeMap<String, Mirror>>,
     /// Becomes true when this process begins no job any more.
     pub(super) draining: watch::Sender<bool>,
@@ -59,7 +81,11 @@ pub(super) struct Reach {
 
 impl Reach {
     /// `cache_dir`: where this process keeps copies of media; what is in it is removed first.
-    pub(super) async fn connect(args: &NatsArgs, cache_dir: &Path) -> Result<Self, ServerError> {
+    pub(super) async fn connect(
+        args: &NatsArgs,
+        cache_dir: &Path,
+        clock: Clock,
+    ) -> Result<Self, ServerError> {
         let client = client(args).await?;
         let js = jetstream::new(client.clone());
         let replicas = args.nats_replicas.clamp(1, 5);
@@ -78,7 +104,7 @@ impl Reach {
             std::fs::remove_dir_all(cache_dir).map_err(ServerError::file(cache_dir))?;
         }
         let objects = make.objects(MEDIA).await?;
-        let raw = js.get_stream(format!("OBJ_{MEDIA}")).await;
+        let holds = make.bucket("omnitrace-holds", HELD).await?;
         let names = stream::Config {
             max_messages_per_subject: 1,
             ..make.stream("omnitrace-names", NAMES)
@@ -88,18 +114,26 @@ impl Reach {
             max_bytes: EVENTS_MAX_BYTES,
             ..make.stream("omnitrace-events", super::events::EVENTS)
         };
+        let took = stream::Config {
+            max_messages_per_subject: TOOK_KEPT,
+            ..make.stream("omnitrace-took", TOOK)
+        };
         let made = "a stream cannot be made";
         Ok(Self {
             ledger: Ledger(make.bucket("omnitrace-traces", Duration::ZERO).await?),
             questions: cabinet("omnitrace-questions").await?,
             records: cabinet("omnitrace-records").await?,
             shares: make.bucket("omnitrace-shares", Duration::ZERO).await?,
-            reports: Reports(make.bucket("omnitrace-reports", Duration::ZERO).await?),
+            reports: Reports(
+                make.bucket("omnitrace-reports", Duration::ZERO).await?,
+                clock.clone(),
+            ),
             removed: make.bucket("omnitrace-removed", Duration::ZERO).await?,
             workers: make.bucket("omnitrace-workers", GONE).await?,
             media: Media {
                 objects,
-                raw: raw.map_err(nats(made))?,
+                holds: holds.clone(),
+                shelf: Shelf::new(args.nats_cache),
                 names: js.get_or_create_stream(names).await.map_err(nats(made))?,
                 js: js.clone(),
                 blobs: Blobs::open(cache_dir)?,
@@ -112,12 +146,28 @@ impl Reach {
                 known: tokio::sync::Mutex::default(),
             },
             presence: Presence::default(),
+            census: Census::default(),
+            took: js.get_or_create_stream(took).await.map_err(nats(made))?,
+            underway: make.bucket("omnitrace-underway", Duration::ZERO).await?,
+            secret: make.secret("omnitrace-secret").await?,
+            holds,
+            clock,
             mirrors: Mutex::default(),
             draining: watch::Sender::new(false),
             down: watch::Sender::new(false),
             client,
             js,
         })
+    }
+
+    /// Makes the bucket of the secret again: it lies in the memory of NATS alone.
+    pub(super) async fn remake_secret(&self) -> Result<(), ServerError> {
+        let replicas = self.lines.replicas;
+        let make = Make {
+            js: &self.js,
+            replicas,
+        };
+        make.secret("omnitrace-secret").await.map(drop)
     }
 
     pub(super) fn mirrors(&self) -> MutexGuard<'_, BTreeMap<String, Mirror>> {
@@ -172,26 +222,47 @@ impl Make<'_> {
         }
         // As the client would make it, but without asking for the account first: the answer of nats-server 2.9 is not
         // one that the client reads.
-        let config = stream::Config {
-            max_messages_per_subject: 1,
-            max_age,
-            allow_rollup: true,
-            deny_delete: true,
-            allow_direct: true,
-            discard: stream::DiscardPolicy::New,
-            ..self.stream(&format!("KV_{name}"), &format!("$KV.{name}"))
-        };
-        let made = self.js.get_or_create_stream(config).await;
-        made.map_err(nats(
-            "a bucket cannot be made (does nats-server run with JetStream, `nats-server -js`?)",
-        ))?;
+        // Deletion is allowed besides: it overwrites, a purge does not.
+        self.made(self.key_value(name, max_age)).await?;
         let bucket = self.js.get_key_value(name).await;
         bucket.map_err(nats("a bucket cannot be opened"))
     }
 
-    async fn objects(&self, name: &str) -> Result<ObjectStore, ServerError> {
+    /// A bucket in memory alone.
+    async fn secret(&self, name: &str) -> Result<Store, ServerError> {
+        if let Ok(bucket) = self.js.get_key_value(name).await {
+            return Ok(bucket);
+        }
+        let config = stream::Config {
+            storage: StorageType::Memory,
+            ..self.key_value(name, Duration::ZERO)
+        };
+        self.made(config).await?;
+        let bucket = self.js.get_key_value(name).await;
+        bucket.map_err(nats("a bucket cannot be opened"))
+    }
+
+    fn key_value(&self, name: &str, max_age: Duration) -> stream::Config {
+        stream::Config {
+            max_messages_per_subject: 1,
+            max_age,
+            allow_rollup: true,
+            allow_direct: true,
+            discard: stream::DiscardPolicy::New,
+            ..self.stream(&format!("KV_{name}"), &format!("$KV.{name}"))
+        }
+    }
+
+    async fn made(&self, config: stream::Config) -> Result<(), ServerError> {
+        let made = self.js.get_or_create_stream(config).await;
+        made.map(drop).map_err(nats(
+            "a bucket cannot be made (does nats-server run with JetStream, `nats-server -js`?)",
+        ))
+    }
+
+    async fn objects(&self, name: &str) -> Result<Objects, ServerError> {
         if let Ok(store) = self.js.get_object_store(name).await {
-            return Ok(store);
+            return Objects::of(self.js, name, store).await;
         }
         let config = object_store::Config {
             bucket: name.to_owned(),
@@ -199,9 +270,10 @@ impl Make<'_> {
             ..object_store::Config::default()
         };
         let made = self.js.create_object_store(config).await;
-        made.map_err(nats(
+        let made = made.map_err(nats(
             "an object store cannot be made (does nats-server run with JetStream, `nats-server -js`?)",
-        ))
+        ))?;
+        Objects::of(self.js, name, made).await
     }
 }
 

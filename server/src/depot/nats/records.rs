@@ -4,7 +4,6 @@
 use std::io::{Read, Write};
 
 use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
-use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
 use flate2::Compression;
@@ -12,7 +11,9 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::{media, nats};
+use super::objects::Objects;
+use super::{nats, wiping};
+use crate::admission::JobSize;
 use crate::error::ServerError;
 use crate::store::{self, from_json};
 
@@ -45,6 +46,26 @@ pub(super) struct Entry {
     /// The traces that repeat its question without some sources.
     #[serde(default)]
     pub(super) children: Vec<String>,
+    /// When it was accepted; 0 where an older program did not say.
+    #[serde(default)]
+    pub(super) created_unix_secs: u64,
+    /// When it ended, once it has.
+    #[serde(default)]
+    pub(super) ended_unix_secs: Option<u64>,
+    /// Of its question, its record and its media.
+    #[serde(default)]
+    pub(super) bytes: u64,
+    /// What its request tells of its cost.
+    #[serde(default)]
+    pub(super) size: JobSize,
+    /// The process that accepted it.
+    #[serde(default)]
+    pub(super) by: String,
+    /// Whose it is, while it is open: of the client and of the address, keyed hashes.
+    #[serde(default)]
+    pub(super) client: Option<String>,
+    #[serde(default)]
+    pub(super) address: Option<String>,
 }
 
 /// The stages of a trace's life.
@@ -76,11 +97,19 @@ impl Entry {
         matches!(self.stage, Stage::Finished | Stage::Failed)
     }
 
-    pub(super) fn fail(&mut self, code: &str, message: &str, last_event: u64) {
-        self.stage = Stage::Failed;
+    pub(super) fn fail(&mut self, code: &str, message: &str, last_event: u64, now_unix_secs: u64) {
         self.code = code.to_owned();
         self.message = message.to_owned();
+        self.end(Stage::Failed, last_event, now_unix_secs);
+    }
+
+    /// Nobody's any more.
+    pub(super) fn end(&mut self, stage: Stage, last_event: u64, now_unix_secs: u64) {
+        self.stage = stage;
         self.last_event = last_event;
+        self.ended_unix_secs = Some(now_unix_secs);
+        self.client = None;
+        self.address = None;
     }
 }
 
@@ -114,9 +143,7 @@ pub(super) async fn erase(bucket: &Store, key: &str) -> Result<(), ServerError> 
     if !plain(key) {
         return Ok(());
     }
-    let subject = format!("$KV.{}.{key}", bucket.name);
-    let purged = bucket.stream.purge().filter(subject).await;
-    purged.map(drop).map_err(nats("a record cannot be removed"))
+    wiping::last(&bucket.stream, &format!("$KV.{}.{key}", bucket.name)).await
 }
 
 /// The entries of all traces.
@@ -124,11 +151,11 @@ pub(super) async fn erase(bucket: &Store, key: &str) -> Result<(), ServerError> 
 pub(super) struct Ledger(pub(super) Store);
 
 impl Ledger {
-    /// `false` when there is one already.
-    pub(super) async fn create(&self, id: &str, entry: &Entry) -> Result<bool, ServerError> {
+    /// Its revision; `None` when there is one already.
+    pub(super) async fn create(&self, id: &str, entry: &Entry) -> Result<Option<u64>, ServerError> {
         match self.0.create(id, json(entry)?).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
+            Ok(revision) => Ok(Some(revision)),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(None),
             Err(error) => Err(nats("a trace cannot be accepted")(error)),
         }
     }
@@ -177,7 +204,7 @@ fn json(entry: &Entry) -> Result<Bytes, ServerError> {
 pub(super) struct Cabinet {
     pub(super) bucket: Store,
     /// For what is larger than a message.
-    pub(super) large: ObjectStore,
+    pub(super) large: Objects,
     pub(super) most_inline_bytes: usize,
 }
 
@@ -191,7 +218,7 @@ impl Cabinet {
         let mut value = vec![INLINE];
         if packed.len() > self.most_inline_bytes {
             value[0] = LARGE;
-            media::put(&self.large, &self.object(key), &packed).await?;
+            self.large.put(&self.object(key), &packed).await?;
         } else {
             value.extend_from_slice(&packed);
         }
@@ -204,7 +231,7 @@ impl Cabinet {
             return Ok(None);
         };
         let text = match value.split_first() {
-            Some((&LARGE, _)) => match media::get(&self.large, &self.object(key)).await? {
+            Some((&LARGE, _)) => match self.large.get(&self.object(key)).await? {
                 Some(packed) => unpack(&packed)?,
                 None => return Ok(None),
             },
@@ -217,7 +244,7 @@ impl Cabinet {
     pub(super) async fn remove(&self, key: &str) -> Result<(), ServerError> {
         let large = read(&self.bucket, key).await?;
         if large.is_some_and(|(value, _)| value.first() == Some(&LARGE)) {
-            media::remove(&self.large, &self.object(key)).await?;
+            self.large.remove(&self.object(key)).await?;
         }
         erase(&self.bucket, key).await
     }

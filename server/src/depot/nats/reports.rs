@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::nats;
 use super::records::{erase, read};
+use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::id;
-use crate::store::{Report, from_json, now_unix_secs, to_json};
+use crate::store::{Report, from_json, to_json};
 
 /// Reports taken in an hour, of one trace and of all.
 const MAX_AN_HOUR: (usize, usize) = (5, 100);
 
 /// The open reports, one key each.
-pub(super) struct Reports(pub(super) Store);
+pub(super) struct Reports(pub(super) Store, pub(super) Clock);
 
 /// A report as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -27,7 +28,7 @@ struct Kept {
 impl Reports {
     /// Keeps a report; false when too many came within the hour.
     pub(super) async fn add(&self, id: &str, reason: &str) -> Result<bool, ServerError> {
-        let now = now_unix_secs();
+        let now = self.1.now_unix_secs();
         let recent: Vec<Report> = (self.all().await?.into_iter())
             .filter(|report| report.created_unix_secs > now.saturating_sub(3600))
             .collect();

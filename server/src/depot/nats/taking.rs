@@ -67,16 +67,17 @@ impl Nats {
     ) -> Result<Option<Job>, ServerError> {
         let info = message.info().map_err(nats("a job cannot be read"))?;
         let delivery = u32::try_from(info.delivered).unwrap_or(1).max(1);
+        let now = self.reach.clock.now_unix_secs();
         let begun = self
             .reach
             .ledger
-            .modify(&id, |entry| begin(entry, delivery));
+            .modify(&id, |entry| begin(entry, delivery, now));
         let Some((entry, _)) = begun.await? else {
             // Deleted meanwhile.
             say(&message, AckKind::Ack).await?;
             return Ok(None);
         };
-        let live = Arc::new(Live::new(id, delivery));
+        let live = Arc::new(Live::sized(id, delivery, entry.size.clone()));
         let end = match entry.stage {
             Stage::Running => None,
             Stage::Finished => Some(TraceEvent::Done),
@@ -145,14 +146,14 @@ impl Nats {
 }
 
 /// The entry's change when a job is handed out; `false` when nothing is left to do.
-fn begin(entry: &mut Entry, delivery: u32) -> bool {
+fn begin(entry: &mut Entry, delivery: u32, now_unix_secs: u64) -> bool {
     if entry.over() {
         return false;
     }
     let last = u64::from(delivery) * ATTEMPT_STRIDE + 1;
     if entry.stage == Stage::Running && entry.stop {
         let message = "This trace was stopped, and its worker was interrupted before it could keep the answer so far.";
-        entry.fail("stopped", message, last);
+        entry.fail("stopped", message, last, now_unix_secs);
         return true;
     }
     if entry.stage == Stage::Running && entry.attempts >= MAX_ATTEMPTS {
@@ -160,7 +161,7 @@ fn begin(entry: &mut Entry, delivery: u32) -> bool {
             "Its worker was interrupted {} times while making this trace, so it is not tried again. Please send it once more.",
             entry.attempts
         );
-        entry.fail("interrupted", &message, last);
+        entry.fail("interrupted", &message, last, now_unix_secs);
         return true;
     }
     entry.stage = Stage::Running;
@@ -200,22 +201,25 @@ mod tests {
     fn a_job_is_handed_out_until_three_workers_died_of_it() {
         let mut entry = Entry::default();
         for delivery in 1..=3 {
-            assert!(begin(&mut entry, delivery));
+            assert!(begin(&mut entry, delivery, 1));
             assert_eq!((entry.stage, entry.delivery), (Stage::Running, delivery));
         }
-        assert!(begin(&mut entry, 4));
+        assert!(begin(&mut entry, 4, 7));
         assert_eq!(
             (entry.stage, entry.code.as_str()),
             (Stage::Failed, "interrupted")
         );
-        assert_eq!(entry.last_event, 4_000_001);
-        assert!(!begin(&mut entry, 5), "what is over stays as it is");
+        assert_eq!(
+            (entry.last_event, entry.ended_unix_secs),
+            (4_000_001, Some(7))
+        );
+        assert!(!begin(&mut entry, 5, 8), "what is over stays as it is");
 
         // What was to stop when its worker died does not begin again.
         let mut entry = Entry::default();
-        assert!(begin(&mut entry, 1));
+        assert!(begin(&mut entry, 1, 1));
         entry.stop = true;
-        assert!(begin(&mut entry, 2));
+        assert!(begin(&mut entry, 2, 2));
         assert_eq!(
             (entry.stage, entry.code.as_str()),
             (Stage::Failed, "stopped")

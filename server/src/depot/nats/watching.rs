@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::events::{self, Mirrored};
 use super::reach::Reach;
-use super::records::{Entry, Stage};
+use super::records::Stage;
 use crate::error::ServerError;
 use crate::jobs::Place;
 use crate::live::Live;
@@ -51,7 +51,7 @@ pub(super) async fn follow(reach: &Arc<Reach>, id: &str) -> Result<Option<Arc<Li
         return Ok(None);
     }
     if !live.begun() && !entry.over() {
-        live.push_position(position(reach, id, &entry).await?);
+        live.push_position(reach.census.position(id, &entry.line));
     }
     Ok(Some(live))
 }
@@ -107,15 +107,10 @@ pub(super) async fn place(reach: &Reach, id: &str) -> Result<Option<Place>, Serv
         return Ok(None);
     };
     Ok(match entry.stage {
-        Stage::Queued => Some(Place::Queued(position(reach, id, &entry).await?)),
+        Stage::Queued => Some(Place::Queued(reach.census.position(id, &entry.line))),
         Stage::Running => Some(Place::Running),
         Stage::Finished | Stage::Failed => Some(Place::Ended),
     })
-}
-
-async fn position(reach: &Reach, id: &str, entry: &Entry) -> Result<u32, ServerError> {
-    let line = reach.lines.line(&entry.line).await?;
-    line.position(id).await
 }
 
 /// Tells viewers of waiting traces where they stand, for ever.
@@ -127,8 +122,7 @@ pub(super) async fn tell_positions(reach: Arc<Reach>) {
             .filter(|live| !live.begun() && !live.closed())
             .collect();
         for live in waiting {
-            // A server that is away is heard of elsewhere.
-            if let Ok(Some(Place::Queued(position))) = place(&reach, &live.id).await {
+            if let Some(position) = reach.census.waiting(&live.id) {
                 live.push_position(position);
             }
         }

@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 use super::presence::{self, BEAT, Here};
 use super::records::{Entry, Stage};
 use super::taking::flush;
-use super::{BELL, Nats, NatsArgs, STOP, nats};
+use super::{BELL, Nats, NatsArgs, STOP, nats, took};
+use crate::admission::{JobSize, Took};
+use crate::clock::Clock;
 use crate::depot::{Depot, Work};
 use crate::error::ServerError;
 use crate::id;
@@ -34,7 +36,6 @@ pub(super) struct Bench {
     states: Arc<ModelStates>,
     loaded: watch::Receiver<bool>,
     current: Arc<Mutex<Option<InHand>>>,
-    mean_secs: Mutex<Option<f64>>,
     bell: tokio::sync::Mutex<Subscriber>,
     /// Whose line is looked at first next time.
     pub(super) turn: AtomicUsize,
@@ -63,12 +64,6 @@ impl Bench {
     pub(super) fn current(&self) -> MutexGuard<'_, Option<InHand>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn mean_secs(&self) -> MutexGuard<'_, Option<f64>> {
-        self.mean_secs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Nats {
@@ -80,7 +75,7 @@ impl Nats {
         states: Arc<ModelStates>,
         loaded: watch::Receiver<bool>,
     ) -> Result<Arc<Self>, ServerError> {
-        let mut worker = Self::connect(args, 1, cache_dir)?;
+        let mut worker = Self::connect(args, 1, cache_dir, Clock::default())?;
         let client = worker.reach.client.clone();
         let heard = worker.wait(async {
             let bell = client.subscribe(BELL).await?;
@@ -94,7 +89,6 @@ impl Nats {
             states,
             loaded,
             current: Arc::default(),
-            mean_secs: Mutex::default(),
             bell: tokio::sync::Mutex::new(bell),
             turn: AtomicUsize::new(0),
         };
@@ -119,7 +113,6 @@ impl Nats {
         let Some(bench) = &self.bench else { return };
         let here = Here {
             models: bench.models(),
-            mean_secs: *bench.mean_secs(),
         };
         let said = presence::announce(&self.reach.workers, &bench.id, &here).await;
         if let Err(error) = said {
@@ -195,15 +188,17 @@ impl Work for Nats {
 
     fn finish(&self, live: &Live, record: &str) -> Result<(), ServerError> {
         self.wait(async {
-            let mut media = self.reach.media.blobs.named_in(record);
-            media.sort();
-            media.dedup();
+            let media = self.reach.media.named_in(record).await?;
             self.reach.media.keep(&live.id, &media).await?;
             self.reach.records.put(&live.id, record).await?;
             let last_event = live.next_event();
+            let now = self.reach.clock.now_unix_secs();
+            let files = &self.reach.media.blobs;
             let stored = self.conclude(live, |entry| {
-                entry.stage = Stage::Finished;
-                entry.last_event = last_event;
+                let new = media.iter().filter(|hash| !entry.media.contains(*hash));
+                let new_bytes: u64 = new.map(|hash| files.len(hash)).sum();
+                entry.bytes += record.len() as u64 + new_bytes;
+                entry.end(Stage::Finished, last_event, now);
                 entry.media.extend(media.iter().cloned());
                 entry.media.sort();
                 entry.media.dedup();
@@ -218,8 +213,8 @@ impl Work for Nats {
     }
 
     fn fail(&self, live: &Live, code: &str, message: &str) -> Result<(), ServerError> {
-        let last_event = live.next_event();
-        let failed = self.conclude(live, |entry| entry.fail(code, message, last_event));
+        let (last_event, now) = (live.next_event(), self.reach.clock.now_unix_secs());
+        let failed = self.conclude(live, |entry| entry.fail(code, message, last_event, now));
         self.wait(failed).map(drop)
     }
 
@@ -236,12 +231,14 @@ impl Work for Nats {
         self.wait(queued).map(drop)
     }
 
-    fn ended(&self, _live: Arc<Live>, secs: f64) {
-        let Some(bench) = &self.bench else { return };
-        {
-            let mut mean = bench.mean_secs();
-            *mean = Some(mean.map_or(secs, |mean| 0.7 * mean + 0.3 * secs));
+    fn learn(&self, size: &JobSize, took: Took) {
+        if let Err(error) = self.wait(took::tell(&self.reach.js, size, took)) {
+            tracing::warn!(%error, "waits are told without this trace");
         }
+    }
+
+    fn ended(&self, _live: Arc<Live>, _secs: f64) {
+        let Some(bench) = &self.bench else { return };
         let Some(in_hand) = bench.current().take() else {
             return;
         };
