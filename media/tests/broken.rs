@@ -4,23 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use media::{Film, Limits, decode_image, decode_sound};
+use media::{Film, decode_image, decode_sound};
 
-fn data(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
+mod given;
 
-fn strict() -> Limits {
-    Limits {
-        max_bytes: 4 << 20,
-        max_pixels: 1_000_000,
-        max_secs: 60.0,
-        max_frames: 2_000,
-        max_decoded_bytes: 64 << 20,
-        max_work_secs: 10.0,
-        use_ffmpeg: false,
-    }
-}
+use given::{data, strict};
 
 /// What must become of a file.
 #[derive(Clone, Copy, PartialEq)]

@@ -5,9 +5,9 @@ use media::{
     sniff,
 };
 
-fn data(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a fixture")
-}
+mod given;
+
+use given::data;
 
 fn picture(name: &str) -> Picture {
     decode_image(&data(name), &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"))

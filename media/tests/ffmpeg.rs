@@ -2,9 +2,9 @@
 
 use media::{Film, Limits, MediaError, decode_sound};
 
-fn data(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a fixture")
-}
+mod given;
+
+use given::data;
 
 fn installed() -> bool {
     let quiet = || std::process::Stdio::null();

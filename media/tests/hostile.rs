@@ -6,23 +6,9 @@ use media::{
     Film, Kind, Limits, MediaError, decode_image, decode_sound, encode, image_size, sniff,
 };
 
-fn data(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a fixture")
-}
+mod given;
 
-/// Small limits, so that a mutation cannot ask for much work even where it is legal.
-fn strict() -> Limits {
-    Limits {
-        max_bytes: 4 << 20,
-        max_pixels: 1_000_000,
-        max_secs: 60.0,
-        max_frames: 2_000,
-        max_decoded_bytes: 64 << 20,
-        max_work_secs: 10.0,
-        // What ffmpeg makes of broken files is its own affair, in its own process.
-        use_ffmpeg: false,
-    }
-}
+use given::{data, strict};
 
 /// Everything that is offered for such bytes; returns the errors met.
 fn try_all(bytes: &[u8]) -> Vec<MediaError> {

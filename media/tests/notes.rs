@@ -2,11 +2,11 @@
 
 use media::{Kind, Limits, decode_image, decode_sound, is_cleaned, sniff, without_notes};
 
-const MARK: &[u8] = b"SECRET PLACE 48.85N 2.29E";
+mod given;
 
-fn data(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a fixture")
-}
+use given::data;
+
+const MARK: &[u8] = b"SECRET PLACE 48.85N 2.29E";
 
 fn has_mark(bytes: &[u8]) -> bool {
     bytes.windows(MARK.len()).any(|part| part == MARK)

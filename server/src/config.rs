@@ -34,28 +34,9 @@ pub struct ServeConfig {
         env = "OMNITRACE_DATA"
     )]
     pub data: PathBuf,
-    /// Models to offer (repeat the option): a directory in the hub's layout, or an id on the hub such as
-    /// Qwen/Qwen2.5-Omni-7B, which is downloaded into the hub's cache. The first is the default and is loaded at once, the
-    /// others on first use. Without this option: the tiny model inside this program.
-    #[arg(
-        long = "model",
-        value_name = "DIR|ID",
-        env = "OMNITRACE_MODEL",
-        value_delimiter = ','
-    )]
-    pub models: Vec<String>,
-    /// Precision of weights and activations: f32, bf16 or f16. Default: f32 for small models,
-    /// that of the files for large ones, bf16 on a GPU.
-    #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
-    pub dtype: Option<Precision>,
-    /// Memory that the weights of all models may take together, for example 18G; beyond it the least recently used model
-    /// goes. Default: 85 % of what is available at the start.
-    #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
-    pub model_memory: Option<u64>,
-    /// Whisper model that writes transcripts for sounds whose units shall follow what is said: a directory in the hub's
-    /// layout, or an id on the hub such as openai/whisper-small. Without one such units follow the voice alone.
-    #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_ASR_MODEL")]
-    pub asr_model: Option<String>,
+    /// What answers.
+    #[command(flatten)]
+    pub models: ModelsConfig,
     /// Serve the page's scripts and styles from here instead of from inside this program.
     #[arg(long, value_name = "DIR")]
     pub site: Option<PathBuf>,
@@ -91,6 +72,33 @@ pub struct ServeConfig {
     pub nats: NatsArgs,
 }
 
+/// Which models a process has, and in which memory.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ModelsConfig {
+    /// Models to offer (repeat the option): a directory in the hub's layout, or an id on the hub such as
+    /// Qwen/Qwen2.5-Omni-7B, which is downloaded into the hub's cache. The first is the default and is loaded at once, the
+    /// others on first use. Without this option: the tiny model inside this program.
+    #[arg(
+        long = "model",
+        value_name = "DIR|ID",
+        env = "OMNITRACE_MODEL",
+        value_delimiter = ','
+    )]
+    pub wanted: Vec<String>,
+    /// Precision of weights and activations: f32, bf16 or f16. Default: f32 for small models,
+    /// that of the files for large ones, bf16 on a GPU.
+    #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
+    pub dtype: Option<Precision>,
+    /// Memory that the weights of all models may take together, for example 18G; beyond it the least recently used model
+    /// goes. Default: 85 % of what is available at the start.
+    #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
+    pub model_memory: Option<u64>,
+    /// Whisper model that writes transcripts for sounds whose units shall follow what is said: a directory in the hub's
+    /// layout, or an id on the hub such as openai/whisper-small. Without one such units follow the voice alone.
+    #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_ASR_MODEL")]
+    pub asr_model: Option<String>,
+}
+
 /// `omnitrace work`.
 #[derive(Debug, Clone, Args)]
 pub struct WorkConfig {
@@ -105,23 +113,9 @@ pub struct WorkConfig {
         env = "OMNITRACE_WORKER_DATA"
     )]
     pub data: PathBuf,
-    /// Models that this worker has, as in `serve`; only their traces come here.
-    #[arg(
-        long = "model",
-        value_name = "DIR|ID",
-        env = "OMNITRACE_MODEL",
-        value_delimiter = ','
-    )]
-    pub models: Vec<String>,
-    /// Precision of weights and activations, as in `serve`.
-    #[arg(long, value_name = "NAME", env = "OMNITRACE_DTYPE")]
-    pub dtype: Option<Precision>,
-    /// Memory that the weights of all models may take together, as in `serve`.
-    #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
-    pub model_memory: Option<u64>,
-    /// Whisper model that writes transcripts, as in `serve`.
-    #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_ASR_MODEL")]
-    pub asr_model: Option<String>,
+    /// What answers; only these models' traces come here.
+    #[command(flatten)]
+    pub models: ModelsConfig,
     /// Listen here, and answer GET /metrics in the format of Prometheus.
     #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
     pub metrics: Option<SocketAddr>,

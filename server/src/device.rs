@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use attribution::event::TraceEvent;
-use engine::{Precision, TraceRequest};
+use engine::TraceRequest;
 use tokio::sync::{oneshot, watch};
 
 use crate::admission::{JobSize, Took};
-use crate::config::Limits;
+use crate::config::{Limits, ModelsConfig};
 use crate::depot::Work;
 use crate::ears::Ears;
 use crate::error::ServerError;
@@ -74,15 +74,10 @@ pub struct Rig {
 
 impl Rig {
     /// Nothing is loaded yet; models on the hub other than the default are fetched from now on.
-    pub fn new(
-        wanted: &[String],
-        dtype: Option<Precision>,
-        memory_bytes: Option<u64>,
-        asr_model: Option<&str>,
-    ) -> Result<Self> {
-        let specs = models::specs(wanted)?;
-        let budget = memory_bytes.unwrap_or_else(models::memory::default_bytes);
-        let models = ModelPool::new(specs.clone(), dtype, budget);
+    pub fn new(config: &ModelsConfig) -> Result<Self> {
+        let specs = models::specs(&config.wanted)?;
+        let budget = (config.model_memory).unwrap_or_else(models::memory::default_bytes);
+        let models = ModelPool::new(specs.clone(), config.dtype, budget);
         let states = models.states();
         // The default model is fetched and loaded by the device's thread: without it the server is not ready anyway.
         let remote: Vec<ModelSpec> = (specs.iter().skip(1))
@@ -92,7 +87,7 @@ impl Rig {
         models::fetch_ahead(remote, states.clone(), |spec| spec.files().map(drop))?;
         let (tell_loaded, loaded) = watch::channel(false);
         Ok(Self {
-            ears: Ears::new(asr_model)?,
+            ears: Ears::new(config.asr_model.as_deref())?,
             specs,
             states,
             loaded,

@@ -100,11 +100,6 @@ impl Jobs {
         }
     }
 
-    /// Fails while every place is taken: asked before an upload is read.
-    pub fn check_room(&self) -> Result<(), Refused> {
-        self.check(&self.lock())
-    }
-
     /// Stores a trace, then queues it. On return it survives a crash.
     pub fn submit(&self, store: &Store, new: &NewTrace) -> Result<(), Refused> {
         {

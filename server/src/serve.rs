@@ -173,7 +173,7 @@ enum Keep {
 impl House {
     fn new(config: &ServeConfig) -> Result<Self> {
         if config.nats.nats.is_some() {
-            if !config.models.is_empty() {
+            if !config.models.wanted.is_empty() {
                 tracing::warn!(
                     "with --nats this process has no model of its own: give --model to `omnitrace work` instead"
                 );
@@ -188,12 +188,7 @@ impl House {
             let keep = Keep::Nats(Arc::new(nats));
             return Ok(Self { lock, keep });
         }
-        let rig = Rig::new(
-            &config.models,
-            config.dtype,
-            config.model_memory,
-            config.asr_model.as_deref(),
-        )?;
+        let rig = Rig::new(&config.models)?;
         let lock = lock(&config.data)?;
         let store = Store::open_at(&config.data, config.policy.clock.clone());
         let store = store.context("the data directory cannot be used")?;
@@ -237,17 +232,7 @@ impl Running {
     /// Serves until `signal`, then ends in order: the running trace has some time to end while pages go on being served, then
     /// goes back to the queue, and viewers are let go.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
-        tokio::select! {
-            () = signal => tracing::info!("shutting down"),
-            ended = device_end(&mut self.device) => {
-                self.depot.shut_down();
-                return Err(ended);
-            }
-        }
-        if self.depot.drain() {
-            drained(&mut self.device, self.drain).await;
-        }
-        self.depot.shut_down();
+        work_until(signal, &*self.depot, &mut self.device, self.drain).await?;
         self.shutdown.send_replace(true);
         if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
             tracing::warn!("some requests did not end in time");
@@ -261,9 +246,30 @@ impl Running {
     }
 }
 
-/// Resolves when the device thread ends though nobody asked it to; never where there is none.
+/// Works until `signal`, then begins nothing any more and lets the running trace end, for so long at most. An error where the
+/// device thread ended by itself.
+pub(crate) async fn work_until(
+    signal: impl Future<Output = ()>,
+    depot: &dyn Depot,
+    device: &mut Option<DeviceEnd>,
+    drain: Duration,
+) -> Result<()> {
+    tokio::select! {
+        () = signal => tracing::info!("shutting down"),
+        ended = device_end(device) => {
+            depot.shut_down();
+            return Err(ended);
+        }
+    }
+    if depot.drain() {
+        drained(device, drain).await;
+    }
+    depot.shut_down();
+    Ok(())
+}
+
 /// Waits until the device has ended its job, for so long at most, or until a second signal says that it shall not.
-pub(crate) async fn drained(device: &mut Option<DeviceEnd>, most: Duration) {
+async fn drained(device: &mut Option<DeviceEnd>, most: Duration) {
     let Some(ending) = device else { return };
     if most.is_zero() {
         return;
@@ -300,7 +306,8 @@ pub async fn interrupted() {
     }
 }
 
-pub(crate) async fn device_end(device: &mut Option<DeviceEnd>) -> anyhow::Error {
+/// Resolves when the device thread ends though nobody asked it to; never where there is none.
+async fn device_end(device: &mut Option<DeviceEnd>) -> anyhow::Error {
     let Some(device) = device else {
         return std::future::pending().await;
     };

@@ -11,12 +11,12 @@ use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
 
 use crate::config::{Limits, WorkConfig};
-use crate::depot::{Depot, Nats};
+use crate::depot::Nats;
 use crate::device::Rig;
 use crate::gallery;
 use crate::metrics::Metrics;
 use crate::routes;
-use crate::serve::{DeviceEnd, device_end, drained, lock, serve_metrics};
+use crate::serve::{DeviceEnd, lock, serve_metrics, work_until};
 
 /// How long a trace may take to be put back after a signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -41,12 +41,7 @@ pub async fn start(config: WorkConfig, limits: Limits) -> Result<Working> {
     if config.nats.nats.is_none() {
         bail!("a worker needs to know where jobs come from: --nats nats://host:4222");
     }
-    let rig = Rig::new(
-        &config.models,
-        config.dtype,
-        config.model_memory,
-        config.asr_model.as_deref(),
-    )?;
+    let rig = Rig::new(&config.models)?;
     let (lock, cache_dir) = free_place(&config.data)?;
     let (specs, states, loaded) = (rig.specs.clone(), rig.states.clone(), rig.loaded.clone());
     let depot = Nats::worker(&config.nats, &cache_dir, specs, states, loaded)?;
@@ -78,17 +73,7 @@ pub async fn start(config: WorkConfig, limits: Limits) -> Result<Working> {
 impl Working {
     /// Works until `signal`, then ends in order: the running trace has some time to end, then goes back to the queue.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
-        tokio::select! {
-            () = signal => tracing::info!("shutting down"),
-            ended = device_end(&mut self.device) => {
-                self.depot.shut_down();
-                return Err(ended);
-            }
-        }
-        if self.depot.drain() {
-            drained(&mut self.device, self.drain).await;
-        }
-        self.depot.shut_down();
+        work_until(signal, &*self.depot, &mut self.device, self.drain).await?;
         self.shutdown.send_replace(true);
         if let Some(device) = &mut self.device {
             // Within one decode step; a model still loading is not waited for.

@@ -134,10 +134,10 @@ mod tests {
         let config = read(file, &["--queue", "9"]).expect("settings");
         assert_eq!(config.listen.port(), 4000);
         assert_eq!(config.queue, 9);
-        assert_eq!(config.models, ["a", "b"]);
+        assert_eq!(config.models.wanted, ["a", "b"]);
         assert!(config.no_examples);
         let config = read(file, &["--model", "c"]).expect("settings");
-        assert_eq!(config.models, ["c"]);
+        assert_eq!(config.models.wanted, ["c"]);
         assert_eq!(config.queue, 7);
         assert_eq!(read("", &[]).expect("settings").queue, 32);
     }

@@ -57,10 +57,6 @@ impl Embedded {
 }
 
 impl Depot for Embedded {
-    fn check_room(&self) -> Result<(), Refused> {
-        self.jobs.check_room()
-    }
-
     fn submit(&self, new: &NewTrace) -> Result<(), Refused> {
         self.jobs.submit(&self.store, new)
     }

@@ -54,8 +54,6 @@ pub struct Load {
 
 /// What the web side needs.
 pub trait Depot: Send + Sync + 'static {
-    /// Fails while every place is taken: asked before an upload is read.
-    fn check_room(&self) -> Result<(), Refused>;
     /// Open traces of a client that other processes of the house accepted.
     fn elsewhere(&self, _marks: &Marks) -> Result<Elsewhere, ServerError> {
         Ok(Elsewhere::default())

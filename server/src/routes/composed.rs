@@ -40,20 +40,8 @@ pub async fn create(
             rejection.body_text().trim_end_matches('.')
         )),
     })?;
-    let Some(model) = state.depot.models().first().map(|model| model.name.clone()) else {
-        return Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no_model",
-            "This server has no model.",
-        ));
-    };
-    let Ok(_permit) = state.uploads.try_acquire() else {
-        let message = "Too many requests are under way. Try again in a few seconds.";
-        return Err(
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message)
-                .retry_after(5),
-        );
-    };
+    let model = state.default_model()?;
+    let _permit = state.upload_permit()?;
     let depot = state.depot.clone();
     let submission = blocking(move || {
         let sample = spec.compose().map_err(refused)?;

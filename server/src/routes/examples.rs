@@ -38,26 +38,8 @@ pub async fn create(
         Some(seed) => seed,
         None => gallery::fresh_seed()?,
     };
-    let Some(model) = state
-        .depot
-        .models()
-        .into_iter()
-        .next()
-        .map(|model| model.name)
-    else {
-        return Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no_model",
-            "This server has no model.",
-        ));
-    };
-    let Ok(_permit) = state.uploads.try_acquire() else {
-        let message = "Too many requests are under way. Try again in a few seconds.";
-        return Err(
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message)
-                .retry_after(5),
-        );
-    };
+    let model = state.default_model()?;
+    let _permit = state.upload_permit()?;
     let depot = state.depot.clone();
     let (request, truth) = blocking(move || {
         let sample = gallery::sample(task, seed)?;

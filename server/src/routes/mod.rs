@@ -12,7 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use leptos::config::LeptosOptions;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::compression::CompressionLayer;
 
 use crate::admission::Admission;
@@ -88,6 +88,24 @@ impl AppState {
     /// Shares what the routes need.
     pub fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
+    }
+
+    /// Held while an upload is read or a sample is made; 429 when too many are.
+    fn upload_permit(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        let message = "Too many uploads are under way. Try again in a few seconds.";
+        let refused = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message);
+        self.uploads
+            .try_acquire()
+            .map_err(|_| refused.retry_after(5))
+    }
+
+    /// The model that answers where none is chosen.
+    fn default_model(&self) -> Result<String, ApiError> {
+        let first = self.depot.models().into_iter().next();
+        first.map(|model| model.name).ok_or_else(|| {
+            let message = "This server has no model.";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", message)
+        })
     }
 }
 

@@ -29,13 +29,7 @@ pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Op
     if declared.is_some_and(|bytes| bytes > state.limits.max_request_bytes) {
         return Err(request_too_large(state));
     }
-    let Ok(_permit) = state.uploads.try_acquire() else {
-        let message = "Too many uploads are under way. Try again in a few seconds.";
-        return Err(
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message)
-                .retry_after(5),
-        );
-    };
+    let _permit = state.upload_permit()?;
     let kind = request
         .headers()
         .get(header::CONTENT_TYPE)

@@ -9,7 +9,7 @@ use reqwest::multipart::Form;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use server::config::{
-    AccessConfig, AdmissionConfig, Limits, PolicyConfig, ServeConfig, WorkConfig,
+    AccessConfig, AdmissionConfig, Limits, ModelsConfig, PolicyConfig, ServeConfig, WorkConfig,
 };
 use server::depot::NatsArgs;
 use server::keeper::Keeper;
@@ -104,10 +104,10 @@ pub fn config(data: PathBuf) -> ServeConfig {
     ServeConfig {
         listen: ([127, 0, 0, 1], 0).into(),
         data,
-        models: models(),
-        dtype: None,
-        model_memory: None,
-        asr_model: None,
+        models: ModelsConfig {
+            wanted: models(),
+            ..ModelsConfig::default()
+        },
         site: None,
         queue: 8,
         metrics: None,
@@ -125,10 +125,10 @@ pub fn work_config(data: PathBuf, nats: &NatsServer) -> WorkConfig {
     WorkConfig {
         nats: nats.args(),
         data,
-        models: models(),
-        dtype: None,
-        model_memory: None,
-        asr_model: None,
+        models: ModelsConfig {
+            wanted: models(),
+            ..ModelsConfig::default()
+        },
         metrics: None,
         drain_secs: 0,
         examples: false,

@@ -26,7 +26,7 @@ fn wide_picture() -> Vec<u8> {
 async fn a_sliced_picture_is_traced_live_and_proven() {
     let data = tempdir().unwrap();
     let mut config = config(data.path().to_owned());
-    config.models = vec![checkpoint()];
+    config.models.wanted = vec![checkpoint()];
     let house = House::with(config, Limits::default()).await;
     let models: Value = house.get("/api/models").await.json().await.unwrap();
     assert_eq!(models[0]["name"], "checkpoint", "{models}");

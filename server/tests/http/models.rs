@@ -13,7 +13,7 @@ async fn models_come_and_go_and_say_so() {
     let data = tempdir().unwrap();
     let mut config = config(data.path().to_owned());
     // Room for one of the two in f32 (26 MiB each), for both in bf16.
-    config.model_memory = Some(30 << 20);
+    config.models.model_memory = Some(30 << 20);
     let house = House::with(config, Limits::default()).await;
     let states = async || {
         let models: Value = house.get("/api/models").await.json().await.unwrap();

@@ -58,6 +58,15 @@ async fn two_hours_of_sound_show_after_fifty_kilobytes_and_their_tiles_agree_wit
     );
     assert!(overview.len() <= 50_000, "{}", overview.len());
     let shape = Shape::read(&overview).expect("a header");
+    // The page has a reader of its own: this crate's would bring every decoder into the browser.
+    let read = app::scope::Shape::read(&overview).expect("the page reads it");
+    assert_eq!(app::scope::HEADER_BYTES, HEADER_BYTES);
+    assert_eq!(read.levels(), shape.levels());
+    assert_eq!(
+        (read.column_bytes, read.tile_columns, read.rate_hz),
+        (shape.column_bytes, shape.tile_columns, shape.rate_hz)
+    );
+    assert_eq!((read.samples, read.top), (shape.samples, shape.top));
     assert_eq!((shape.rate_hz, shape.samples), (rate_hz, count as u64));
     assert_eq!(shape.top, 1.0);
     let levels = shape.levels();

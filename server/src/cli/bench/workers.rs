@@ -16,7 +16,9 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::config::{AccessConfig, AdmissionConfig, Limits, PolicyConfig, ServeConfig};
+use crate::config::{
+    AccessConfig, AdmissionConfig, Limits, ModelsConfig, PolicyConfig, ServeConfig,
+};
 use crate::depot::{NatsArgs, stored_sizes};
 use crate::{id, serve};
 
@@ -134,10 +136,7 @@ fn web(dir: &Path, nats: NatsArgs, traces: usize) -> ServeConfig {
     ServeConfig {
         listen: ([127, 0, 0, 1], 0).into(),
         data: dir.join("web"),
-        models: Vec::new(),
-        dtype: None,
-        model_memory: None,
-        asr_model: None,
+        models: ModelsConfig::default(),
         site: None,
         queue: traces + 1,
         metrics: None,

@@ -173,19 +173,6 @@ impl Nats {
 }
 
 impl Depot for Nats {
-    fn check_room(&self) -> Result<(), Refused> {
-        self.wait(async {
-            let mut full = Ok(());
-            for model in self.reach.presence.models() {
-                full = self.room_in(&lines::name(&model.name, false)).await;
-                if full.is_ok() {
-                    return full;
-                }
-            }
-            full
-        })
-    }
-
     fn elsewhere(&self, marks: &Marks) -> Result<Elsewhere, ServerError> {
         self.wait(async {
             let hashed = Marks {
