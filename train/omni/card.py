@@ -51,6 +51,7 @@ leaves out the conclusion and the final answer of questions; chance for a letter
   the decoder's word embeddings. The embedding table is random, with the forms of a word alike, and frozen.
 - **Rotary sections.** `mrope_section` is [16, 8, 8] (time, height, width): with the 7B model's proportions the time axis of so small a head
   repeats every two seconds.
+- **Mean of two ends.** The weights are .3 of those after 4,560 steps of the decoder and .7 of those after 5,680 (`train/omni/blend.py`).
 - **Next-token loss alone.** Neither attention nor provenance was ever trained on: no loss sees which source a sentence rests on. The loss
   weighs conclusions x3, the answer's word x2 and its letter x6. New questions over known media are made from perception labels.
 
