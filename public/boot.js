@@ -48,13 +48,20 @@ if (late) {
   }).observe(document.body, { subtree: true, attributeFilter: ["data-state"] });
 }
 
+// A wasm module, started; in a page that was saved as one file it is inside that file.
+const load = globalThis.omnitraceModule ?? (async (name) => {
+  const glue = await import(`/pkg/${name}.js`);
+  await glue.default({ module_or_path: `/pkg/${name}_bg.wasm` });
+  return glue;
+});
+
 // The magnifier over time lines is a module of its own: it comes when someone reaches for one, or a link says how to look.
 let magnifier;
 async function over(own) {
   if ("drawn" in own.dataset) return;
   try {
-    magnifier ??= import("/pkg/scope.js").then((glue) => glue.default({ module_or_path: "/pkg/scope_bg.wasm" }).then(() => glue.draw));
-    const draw = await magnifier;
+    magnifier ??= load("scope");
+    const { draw } = await magnifier;
     if ("drawn" in own.dataset) return;
     own.dataset.drawn = "";
     draw(own);
@@ -77,8 +84,7 @@ function magnify() {
 const part = document.querySelector("[data-alive]");
 if (part) {
   const name = ["compose", "world"].find((own) => own === part.dataset.alive) ?? "omnitrace";
-  const { default: init, wake } = await import(`/pkg/${name}.js`);
-  await init({ module_or_path: `/pkg/${name}_bg.wasm` });
+  const { wake } = await load(name);
   wake();
   magnify();
   // On the stage nothing may wait for the network once the page is there.

@@ -58,6 +58,12 @@ test('one HTML file lights up without a server', async ({ page, context }, info)
   await alone.locator(`[data-chunk="${chunk}"]`).hover();
   await expect(alone.locator(`[data-unit="${units[0]}"][data-lit]`).first()).toBeAttached();
   expect(await alone.locator('video').evaluate((video) => (video as HTMLVideoElement).src.slice(0, 10))).toBe('data:video');
+  // The magnifier is inside too: the waveform is drawn from tiles in the file, closer and closer.
+  const scope = alone.locator('[data-scope]').first();
+  await scope.hover();
+  await expect(scope).toHaveAttribute('data-drawn', '');
+  await scope.locator('[data-do="in"]').click();
+  await expect(scope.locator('[data-do="out"]')).not.toHaveAttribute('aria-disabled', 'true');
   expect(noise).toEqual([]);
 });
 

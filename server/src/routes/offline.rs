@@ -1,8 +1,12 @@
 //! `GET /t/{id}/page.html`: the trace page as one file that works from a USB stick.
 //! In: the page as it is served. Out: the same with style, wasm and media inside.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+
 use axum::body::to_bytes;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Path as UrlPath, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -10,26 +14,37 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{AppState, blocking, pages};
 use crate::error::{ApiError, ServerError};
+use crate::views::{View, shape};
 use crate::{blobs, store};
 
 /// Most bytes of media that go into one file.
 const MAX_MEDIA_BYTES: usize = 128 << 20;
 
-/// Starts the wasm that is inside the file, and tells it where the media are.
-const BOOT: &str = "
+/// Most bytes of peaks that go into one file: half an hour at full detail. Beyond it time lines stay as the record has them.
+const MAX_VIEW_BYTES: usize = 2 << 20;
+
+/// The wasm modules that go into the file, by name.
+const MODULES: [&str; 2] = ["omnitrace", "scope"];
+
+/// Tells boot.js where modules, media and tiles are: inside the file.
+const INSIDE: &str = "
 const text = (id) => document.getElementById(id).textContent;
+const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 globalThis.omnitraceMedia = {};
 for (const own of document.querySelectorAll('[data-media]')) globalThis.omnitraceMedia[own.dataset.media] = own.src;
-const glue = URL.createObjectURL(new Blob([text('omnitrace-glue')], { type: 'text/javascript' }));
-const bytes = Uint8Array.from(atob(text('omnitrace-wasm')), (c) => c.charCodeAt(0));
-const { default: init, wake } = await import(glue);
-await init({ module_or_path: bytes });
-wake();
+globalThis.omnitraceModule = async (name) => {
+  const glue = await import(URL.createObjectURL(new Blob([text(`${name}-glue`)], { type: 'text/javascript' })));
+  await glue.default({ module_or_path: bytes(text(`${name}-wasm`)) });
+  return glue;
+};
+const views = JSON.parse(text('omnitrace-views'));
+const fetched = globalThis.fetch;
+globalThis.fetch = async (own, ...more) => (own in views ? new Response(bytes(views[own])) : fetched(own, ...more));
 ";
 
 pub async fn page(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -45,7 +60,8 @@ pub async fn page(
         .await
         .map_err(lost)?;
     let html = String::from_utf8_lossy(&html).into_owned();
-    let file = blocking(move || whole(&state, &html)).await?;
+    let views = views_of(&state, &html).await;
+    let file = blocking(move || whole(&state, &html, &views)).await?;
     let name = format!("attachment; filename=\"omnitrace-{id}.html\"");
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
@@ -55,9 +71,56 @@ pub async fn page(
     Ok((headers, file).into_response())
 }
 
+/// Every tile of the waveforms on the page, by its address, as long as there is room. A sound without a view stays as it is.
+async fn views_of(state: &AppState, html: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut left = MAX_VIEW_BYTES;
+    let marked = html.split(" data-scope=\"").skip(1);
+    let hashes: BTreeSet<&str> = marked.filter_map(|rest| rest.split('"').next()).collect();
+    for hash in hashes {
+        let Ok(path) = state.views.file(hash, View::Peaks).await else {
+            continue;
+        };
+        let url = format!("/media/{hash}/v1/peaks");
+        let room = left;
+        let tiles = blocking(move || tiles(&url, &path, room)).await;
+        if let Ok(Some((tiles, bytes))) = tiles {
+            left -= bytes;
+            found.extend(tiles);
+        }
+    }
+    found
+}
+
+/// The tiles of one file and its size; none where it is larger than `room`.
+fn tiles(url: &str, path: &Path, room: usize) -> Result<Option<(Tiles, usize)>, ApiError> {
+    let file = std::fs::read(path).map_err(ServerError::file(path))?;
+    if file.len() > room {
+        return Ok(None);
+    }
+    let shape = shape(path)?;
+    let part = |range: Range<u64>| {
+        let part = file.get(range.start as usize..range.end as usize);
+        STANDARD.encode(part.unwrap_or_default())
+    };
+    let mut tiles = vec![(url.to_owned(), part(shape.overview()))];
+    for level in 0..shape.levels().len() {
+        let own = (0..).map_while(|tile| Some((tile, shape.tile(level, tile)?)));
+        tiles.extend(own.map(|(tile, range)| (format!("{url}/{level}/{tile}"), part(range))));
+    }
+    Ok(Some((tiles, file.len())))
+}
+
+/// Address and base64.
+type Tiles = Vec<(String, String)>;
+
 /// The page with everything inside. What the program does not have inside itself is left out: then the page reads, but
 /// does not light up.
-fn whole(state: &AppState, html: &str) -> Result<String, ApiError> {
+fn whole(
+    state: &AppState,
+    html: &str,
+    views: &BTreeMap<String, String>,
+) -> Result<String, ApiError> {
     let asset = |name: &str| state.assets.bytes(name).map(|bytes| bytes.into_owned());
     let text = |name: &str| asset(name).and_then(|bytes| String::from_utf8(bytes).ok());
     let mut out = with_media(state, html)?;
@@ -71,13 +134,27 @@ fn whole(state: &AppState, html: &str) -> Result<String, ApiError> {
     out = out.replacen("<html ", "<html data-offline=\"\" ", 1);
     let style = text("pkg/omnitrace.css").unwrap_or_default();
     out = out.replacen("</head>", &format!("<style>{style}</style></head>"), 1);
-    if let (Some(glue), Some(wasm)) = (text("pkg/omnitrace.js"), asset("pkg/omnitrace_bg.wasm")) {
-        let code = format!(
-            "<script type=\"text/plain\" id=\"omnitrace-glue\">{}</script><script type=\"text/plain\" id=\"omnitrace-wasm\">{}</script><script type=\"module\">{BOOT}</script></body>",
-            glue.replace("</script", "<\\/script"),
-            STANDARD.encode(wasm)
-        );
-        out = out.replacen("</body>", &code, 1);
+    let plain = |id: &str, content: &str| {
+        let content = content.replace("</script", "<\\/script");
+        format!("<script type=\"text/plain\" id=\"{id}\">{content}</script>")
+    };
+    let mut code = String::new();
+    for name in MODULES {
+        let glue = text(&format!("pkg/{name}.js"));
+        let wasm = asset(&format!("pkg/{name}_bg.wasm"));
+        if let (Some(glue), Some(wasm)) = (glue, wasm) {
+            code += &plain(&format!("{name}-glue"), &glue);
+            code += &plain(&format!("{name}-wasm"), &STANDARD.encode(wasm));
+        }
+    }
+    if let Some(boot) = text("boot.js").filter(|_| !code.is_empty()) {
+        // Text that names addresses in letters of base64: nothing in it can end the element.
+        let views = serde_json::to_string(views).unwrap_or_else(|_| "{}".to_owned());
+        code += &plain("omnitrace-views", &views);
+        for script in [INSIDE, &boot] {
+            code += &format!("<script type=\"module\">{script}</script>");
+        }
+        out = out.replacen("</body>", &(code + "</body>"), 1);
     }
     Ok(out)
 }
