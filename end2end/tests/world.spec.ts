@@ -100,8 +100,8 @@ test('sounds are arranged on a track, heard, and traced', async ({ page }) => {
   await expect(page.locator('[data-truth] .truth-time i.is-true').first()).toBeAttached({ timeout: 60_000 });
 });
 
-test('speech, a clip and all three at once are rendered in the browser and traced', async ({ page }) => {
-  for (const [tab, sentence] of [['Speech', 'The speaker says that Emma'], ['Film', 'First a yellow circle is shown.'], ['All three', 'Julia repaired a radio']]) {
+test('speech, a clip, a conversation and all three at once are rendered in the browser and traced', async ({ page }) => {
+  for (const [tab, sentence] of [['Speech', 'The speaker says that Emma'], ['Film', 'First a yellow circle is shown.'], ['Conversation', 'Carla shared a picture of a yellow star.'], ['All three', 'Julia repaired a radio']]) {
     await page.goto('/world');
     await hydrated(page);
     await page.getByRole('button', { name: tab, exact: true }).click();
@@ -110,6 +110,20 @@ test('speech, a clip and all three at once are rendered in the browser and trace
       await page.getByRole('button', { name: 'Move scene 1 later' }).click();
       await expect(page.locator('.expected')).toContainText('First a purple cross is shown.');
       await expect(page.locator('[data-question]')).toHaveValue(/\d/);
+    }
+    if (tab === 'Conversation') {
+      await page.locator('[data-add="fact"]').click();
+      await expect(page.locator('[data-turn]')).toHaveCount(5);
+      await expect(page.locator('[data-add="chat"]')).toBeDisabled();
+      await page.getByLabel('Turn 5: who').selectOption('Julia');
+      await expect(page.locator('.expected li').last()).toContainText('Julia bought a lamp at the museum.');
+      await page.getByRole('button', { name: 'Move turn 5 earlier' }).click();
+      await expect(page.locator('.expected li').last()).toContainText('Frank lost a guitar');
+      // A picture of a conversation shows one thing: another corner takes its place.
+      await page.getByRole('button', { name: /^Place .* at the bottom left$/ }).click();
+      await expect(page.locator('.expected')).not.toContainText('yellow star');
+      await page.getByRole('button', { name: 'Remove turn 2' }).click();
+      await expect(page.locator('[data-turn]')).toHaveCount(4);
     }
     await page.locator('[data-trace]').click();
     await page.waitForURL(/\/t\/[^/]+$/);

@@ -6,7 +6,7 @@ use leptos_meta::{Stylesheet, Title};
 use crate::alive::Alive;
 use crate::data::lent;
 
-const LEAD: &str = "Place shapes, arrange sounds and spoken words, cut a short clip; then ask. Because you built it, the page knows what \
+const LEAD: &str = "Place shapes, arrange sounds and spoken words, cut a short clip, write a conversation; then ask. Because you built it, the page knows what \
                     every sentence should rest on, and shows the truth beside the trace.";
 
 /// The page around the composer, and what stands there without JavaScript.

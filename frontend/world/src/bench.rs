@@ -9,9 +9,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use world::Sample;
 use world::sample::Support;
-use world::spec::{Content, PartSpec, PictureSpec, Spec};
+use world::spec::{Content, PartSpec, PictureSpec, Spec, TurnSpec};
 
 use crate::ask::Ask;
+use crate::conversation::ConversationEditor;
 use crate::film::FilmEditor;
 use crate::mixed::MixedEditor;
 use crate::picture::PicturesEditor;
@@ -20,11 +21,12 @@ use crate::starters::starters;
 use crate::track::EventsEditor;
 
 /// Names of the tabs, in the order of [`starters`].
-const TABS: [(&str, &str); 5] = [
+const TABS: [(&str, &str); 6] = [
     ("Pictures", "Place shapes on pictures"),
     ("Sounds", "Arrange sounds on a track"),
     ("Speech", "Arrange spoken sentences on a track"),
     ("Film", "Cut a short clip"),
+    ("Conversation", "Write a conversation with a picture"),
     ("All three", "A text, a picture and a sound"),
 ];
 
@@ -52,6 +54,8 @@ pub enum Seat {
     Own(usize),
     /// A part of a mixed sample.
     Part(usize),
+    /// A turn of a conversation.
+    Turn(usize),
 }
 
 impl Seat {
@@ -61,6 +65,10 @@ impl Seat {
             (Self::Own(k), Content::VisualQa { pictures, .. }) => pictures.get(k),
             (Self::Part(k), Content::Mixed { parts }) => match parts.get(k) {
                 Some(PartSpec::Picture(own)) => Some(own),
+                _ => None,
+            },
+            (Self::Turn(k), Content::Dialogue { turns }) => match turns.get(k) {
+                Some(TurnSpec::Picture { picture, .. }) => Some(picture),
                 _ => None,
             },
             _ => None,
@@ -75,6 +83,10 @@ impl Seat {
                 Some(PartSpec::Picture(own)) => Some(own),
                 _ => None,
             },
+            (Self::Turn(k), Content::Dialogue { turns }) => match turns.get_mut(k) {
+                Some(TurnSpec::Picture { picture, .. }) => Some(picture),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -83,7 +95,7 @@ impl Seat {
     pub fn number(self) -> usize {
         match self {
             Self::Own(k) => k,
-            Self::Part(_) => 0,
+            Self::Part(_) | Self::Turn(_) => 0,
         }
     }
 }
@@ -174,7 +186,7 @@ fn fetch_words(there: RwSignal<bool>) {
 }
 
 /// What the address holds, else the first starter.
-fn from_address(starters: &[Spec; 5]) -> (Spec, Option<String>) {
+fn from_address(starters: &[Spec; 6]) -> (Spec, Option<String>) {
     let hash = window().location().hash().unwrap_or_default();
     let link = hash.trim_start_matches('#');
     if link.is_empty() {
@@ -193,7 +205,8 @@ fn tab_of(spec: &Spec) -> usize {
         Content::AudioQa { .. } => 1,
         Content::Speech { .. } => 2,
         Content::VideoQa { .. } => 3,
-        Content::Mixed { .. } => 4,
+        Content::Dialogue { .. } => 4,
+        Content::Mixed { .. } => 5,
     }
 }
 
@@ -228,6 +241,7 @@ pub fn Composer() -> impl IntoView {
         1 => view! { <EventsEditor seat=Seat::Own(0)/> }.into_any(),
         2 => view! { <SaidEditor seat=Seat::Own(0)/> }.into_any(),
         3 => view! { <FilmEditor/> }.into_any(),
+        4 => view! { <ConversationEditor/> }.into_any(),
         _ => view! { <MixedEditor/> }.into_any(),
     };
     view! {

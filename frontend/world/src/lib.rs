@@ -5,6 +5,7 @@
 
 mod ask;
 mod bench;
+mod conversation;
 mod film;
 mod mixed;
 mod paint;

@@ -273,7 +273,7 @@ fn dom_id(seat: Seat, quadrant: Quadrant) -> String {
     let place = quadrant.name().replace(' ', "-");
     match seat {
         Seat::Own(k) => format!("thing-{k}-{place}"),
-        Seat::Part(_) => format!("thing-part-{place}"),
+        Seat::Part(_) | Seat::Turn(_) => format!("thing-part-{place}"),
     }
 }
 
@@ -341,6 +341,10 @@ fn Corner(
                     look.shape = *shape;
                 }
                 if let Some(own) = seat.picture_mut(content) {
+                    // A picture of a conversation shows one thing: the new one takes its place.
+                    if matches!(seat, Seat::Turn(_)) {
+                        own.objects.clear();
+                    }
                     own.objects.push(object(look.shape, look.colour, quadrant));
                 }
             });

@@ -4,11 +4,11 @@ use world::attributes::{Colour, Quadrant, Shape};
 use world::sound::Event;
 use world::spec::{
     Asked, Content, EventSpec, FactSpec, HeardSpec, Kind, ObjectSpec, PartSpec, PictureSpec,
-    SaidSpec, SceneSpec, Spec,
+    SaidSpec, SceneSpec, Spec, TurnSpec,
 };
 
 /// One of each task, in the order of the tabs.
-pub fn starters() -> [Spec; 5] {
+pub fn starters() -> [Spec; 6] {
     let asked = |kind, of| Asked {
         kind,
         of,
@@ -43,6 +43,17 @@ pub fn starters() -> [Spec; 5] {
                 scene(Shape::Diamond, Colour::Green, Some(Event::Drum)),
             ],
             question: asked(Kind::SeenWhenHeard, 2),
+        },
+        Content::Dialogue {
+            turns: vec![
+                TurnSpec::Fact(fact(["Anna", "found", "camera", "garden"])),
+                chat("Boris", 3),
+                shown(
+                    "Carla",
+                    object(Shape::Star, Colour::Yellow, Quadrant::TopRight),
+                ),
+                TurnSpec::Fact(fact(["Frank", "lost", "guitar", "school"])),
+            ],
         },
         Content::Mixed {
             parts: vec![
@@ -98,6 +109,23 @@ pub fn fact([name, verb, object, place]: [&str; 4]) -> FactSpec {
         verb: verb.to_owned(),
         object: object.to_owned(),
         place: place.to_owned(),
+    }
+}
+
+/// Small talk.
+pub fn chat(name: &str, wording: usize) -> TurnSpec {
+    TurnSpec::Chat {
+        name: name.to_owned(),
+        wording,
+    }
+}
+
+/// Somebody shows a picture of one thing.
+pub fn shown(name: &str, own: ObjectSpec) -> TurnSpec {
+    TurnSpec::Picture {
+        name: name.to_owned(),
+        wording: 1,
+        picture: picture(vec![own]),
     }
 }
 

@@ -181,7 +181,7 @@ pub fn EventsEditor(
     let bench = Bench::around();
     let most = match seat {
         Seat::Own(_) => 6,
-        Seat::Part(_) => 2,
+        Seat::Part(_) | Seat::Turn(_) => 2,
     };
     let sounds = Memo::new(move |_| bench.spec.with(|spec| sounds_of(seat, &spec.content)));
     let laid = Memo::new(move |_| {

@@ -1,7 +1,8 @@
 //! Whether a specification lies within what training shows. Every refusal is a sentence that says what to change.
 
+use super::turns::check_turns;
 use super::{Asked, Content, EventSpec, FactSpec, Kind, ObjectSpec, PartSpec, PictureSpec};
-use super::{SaidSpec, SceneSpec, Spec};
+use super::{SaidSpec, SceneSpec, Spec, TurnSpec};
 use crate::attributes::Look;
 use crate::picture::{SIZES, slack_px};
 use crate::tasks::visual_qa::{MOST_OBJECTS, ORDINALS};
@@ -19,7 +20,7 @@ const SCENE_MARGIN_SECS: f64 = 0.15;
 /// The trained paces of speech.
 const SPEEDS: (f64, f64) = (0.95, 1.3);
 
-fn refuse<T>(sentence: impl Into<String>) -> Result<T, WorldError> {
+pub(super) fn refuse<T>(sentence: impl Into<String>) -> Result<T, WorldError> {
     Err(WorldError::Spec(sentence.into()))
 }
 
@@ -49,6 +50,7 @@ impl Spec {
                 said.iter().try_for_each(check_said)?;
             }
             Content::VideoQa { scenes, .. } => check_scenes(scenes)?,
+            Content::Dialogue { turns } => check_turns(turns)?,
             Content::Mixed { parts } => check_parts(parts)?,
         }
         match self.asked() {
@@ -66,7 +68,7 @@ impl Spec {
             Content::VisualQa { question, .. }
             | Content::AudioQa { question, .. }
             | Content::VideoQa { question, .. } => Some(*question),
-            Content::Speech { .. } | Content::Mixed { .. } => None,
+            Content::Speech { .. } | Content::Dialogue { .. } | Content::Mixed { .. } => None,
         }
     }
 
@@ -77,6 +79,7 @@ impl Spec {
             Content::AudioQa { sounds, .. } => unseen_order(sounds),
             Content::Speech { said } => said.iter().flat_map(unseen_said).collect(),
             Content::VideoQa { scenes, .. } => unseen_looks(scenes.iter().map(SceneSpec::look)),
+            Content::Dialogue { turns } => turns.iter().flat_map(unseen_turn).collect(),
             Content::Mixed { parts } => parts.iter().flat_map(unseen_part).collect(),
         };
         found.into_iter()
@@ -89,6 +92,14 @@ fn unseen_part(part: &PartSpec) -> Vec<String> {
         PartSpec::Picture(own) => unseen_in(own),
         PartSpec::Speech { said } => said.iter().flat_map(unseen_said).collect(),
         PartSpec::Events { sounds } => unseen_order(sounds),
+    }
+}
+
+fn unseen_turn(turn: &TurnSpec) -> Vec<String> {
+    match turn {
+        TurnSpec::Fact(fact) => unseen_fact(fact).into_iter().collect(),
+        TurnSpec::Chat { .. } => Vec::new(),
+        TurnSpec::Picture { picture, .. } => unseen_in(picture),
     }
 }
 
@@ -212,7 +223,7 @@ fn check_begin(at_secs: f64) -> Result<(), WorldError> {
     refuse("A sound begins within the first 26 seconds of its track.")
 }
 
-fn check_fact(fact: &FactSpec) -> Result<(), WorldError> {
+pub(super) fn check_fact(fact: &FactSpec) -> Result<(), WorldError> {
     match fact.fact() {
         Some(_) => Ok(()),
         None => refuse("A sentence is made of the words that are offered, no others."),
@@ -341,6 +352,6 @@ pub(super) fn fits(content: &Content, kind: Kind) -> bool {
             kind,
             Kind::First | Kind::Last | Kind::SeenWhenHeard | Kind::HeardWhileSeen
         ),
-        Content::Speech { .. } | Content::Mixed { .. } => false,
+        Content::Speech { .. } | Content::Dialogue { .. } | Content::Mixed { .. } => false,
     }
 }

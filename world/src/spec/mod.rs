@@ -9,18 +9,22 @@ mod link;
 mod parts;
 pub mod preview;
 mod questions;
+mod turns;
 
 pub use parts::{
     Asked, Content, EventSpec, FactSpec, HeardSpec, Kind, ObjectSpec, PartSpec, PictureSpec,
     SaidSpec, SceneSpec, Spec,
 };
 pub use questions::Question;
+pub use turns::TurnSpec;
+
+pub use crate::tasks::dialogue::{CHAT, SHOWS};
 
 pub(crate) use parts::object_at;
 
 use crate::sample::{Sample, Scene};
 use crate::script::Script;
-use crate::tasks::{audio_qa, mixed, speech, video_qa, visual_qa};
+use crate::tasks::{audio_qa, dialogue, mixed, speech, video_qa, visual_qa};
 use crate::{Split, Task, WorldError};
 
 impl Spec {
@@ -43,6 +47,7 @@ impl Spec {
             Content::VideoQa { scenes, question } => {
                 video_qa::compose(&mut script, scenes, *question, seed);
             }
+            Content::Dialogue { turns } => dialogue::compose(&mut script, turns, seed),
             Content::Mixed { parts } => mixed::compose(&mut script, parts, seed)?,
         }
         let held_out = self.unseen().next().is_some();
@@ -70,6 +75,7 @@ impl Spec {
             Content::AudioQa { .. } => Task::AudioQa,
             Content::Speech { .. } => Task::Speech,
             Content::VideoQa { .. } => Task::VideoQa,
+            Content::Dialogue { .. } => Task::Dialogue,
             Content::Mixed { .. } => Task::Mixed,
         }
     }
@@ -82,7 +88,8 @@ impl Spec {
             Task::AudioQa => audio_qa::PROMPTS,
             Task::Speech => speech::PROMPTS,
             Task::VideoQa => video_qa::PROMPTS,
-            _ => mixed::PROMPTS,
+            Task::Dialogue => dialogue::PROMPTS,
+            Task::Mixed => mixed::PROMPTS,
         };
         wordings[0]
     }

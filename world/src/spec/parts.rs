@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TurnSpec;
 use crate::attributes::{Colour, Look, Quadrant, Shape};
 use crate::draw::Fact;
 use crate::sound::Event;
@@ -47,6 +48,11 @@ pub enum Content {
         scenes: Vec<SceneSpec>,
         /// What is asked.
         question: Asked,
+    },
+    /// A conversation to be summed up.
+    Dialogue {
+        /// In order.
+        turns: Vec<TurnSpec>,
     },
     /// A line of text, a picture and a sound, all to be described.
     Mixed {

@@ -77,7 +77,7 @@ impl Spec {
                     }
                 }
             }
-            Content::Speech { .. } | Content::Mixed { .. } => {}
+            Content::Speech { .. } | Content::Dialogue { .. } | Content::Mixed { .. } => {}
         }
         found
     }

@@ -126,7 +126,32 @@ fn mixed() -> Spec {
     }
 }
 
-fn all() -> [Spec; 5] {
+fn conversation() -> Spec {
+    let chat = TurnSpec::Chat {
+        name: "Boris".into(),
+        wording: 3,
+    };
+    let shown = TurnSpec::Picture {
+        name: "Carla".into(),
+        wording: 1,
+        picture: picture(vec![object(Shape::Star, Colour::Red, Quadrant::BottomLeft)]),
+    };
+    let turns = vec![
+        TurnSpec::Fact(fact()),
+        chat,
+        shown,
+        TurnSpec::Fact(FactSpec {
+            name: "Boris".into(),
+            ..fact()
+        }),
+    ];
+    Spec {
+        seed: 6,
+        content: Content::Dialogue { turns },
+    }
+}
+
+fn all() -> [Spec; 6] {
     let speech = Spec {
         seed: 3,
         content: Content::Speech {
@@ -140,7 +165,14 @@ fn all() -> [Spec; 5] {
             ],
         },
     };
-    [pictures(), sounds(), speech, film(), mixed()]
+    [
+        pictures(),
+        sounds(),
+        speech,
+        film(),
+        conversation(),
+        mixed(),
+    ]
 }
 
 #[test]
@@ -183,6 +215,28 @@ fn what_was_placed_is_what_the_sentences_rest_on() {
         sample.answer[3].sentence,
         "So when the siren is heard there is a black cross."
     );
+}
+
+#[test]
+fn a_conversation_is_retold_without_its_small_talk() {
+    let sample = conversation().compose().expect("a sample");
+    let lines = sample.text_units();
+    let told: Vec<_> = (sample.answer.iter())
+        .map(|own| (own.sentence.as_str(), own.support.text.clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("Anna lost a radio at the beach.", vec![0]),
+            ("Carla shared a picture of a red star.", vec![2]),
+            ("Boris lost a radio at the beach.", vec![3]),
+        ]
+    );
+    assert_eq!(lines[0], "Anna: I lost a radio at the beach.\n");
+    assert_eq!(lines[1], "Boris: How are you today?\n");
+    assert_eq!(lines[2], "Carla: Look at this picture.\n");
+    let [x0, y0, ..] = sample.answer[1].support.image[0].rect;
+    assert!(x0 < 0.5 && y0 > 0.5);
 }
 
 #[test]
@@ -281,6 +335,28 @@ fn every_refusal_is_a_sentence() {
         scenes[1].colour = Colour::Red;
     }
     refused(&spec, "neighbours");
+    let talk = |change: &dyn Fn(&mut Vec<TurnSpec>)| {
+        let mut spec = conversation();
+        if let Content::Dialogue { turns } = &mut spec.content {
+            change(turns);
+        }
+        spec
+    };
+    refused(&talk(&|own| own.truncate(2)), "three to five");
+    let chat = |name: &str, wording| TurnSpec::Chat {
+        name: name.into(),
+        wording,
+    };
+    refused(&talk(&|own| own[0] = chat("Anna", 0)), "at least two");
+    refused(&talk(&|own| own[1] = chat("Nobody", 0)), "people");
+    refused(&talk(&|own| own[1] = chat("Anna", 99)), "Small talk");
+    refused(&talk(&|own| own[1] = own[2].clone()), "one picture");
+    let bare = &|own: &mut Vec<TurnSpec>| {
+        if let TurnSpec::Picture { picture, .. } = &mut own[2] {
+            picture.objects.clear();
+        }
+    };
+    refused(&talk(bare), "shows one thing");
     let mut spec = mixed();
     if let Content::Mixed { parts } = &mut spec.content {
         parts.pop();

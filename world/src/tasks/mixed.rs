@@ -9,6 +9,7 @@ use crate::sample::{Picture, Support};
 use crate::script::Script;
 use crate::sound::Event;
 use crate::spec::PartSpec;
+use crate::tasks::dialogue::tell_fact;
 use crate::track::{self, Span, Track};
 
 /// The instruction's wordings.
@@ -41,7 +42,7 @@ pub(crate) fn compose(
         match part {
             PartSpec::Text(fact) => {
                 if let Some(fact) = fact.fact() {
-                    tell_text(script, fact);
+                    tell_fact(script, fact);
                 }
             }
             PartSpec::Picture(spec) => {
@@ -71,15 +72,7 @@ pub(crate) fn compose(
 }
 
 fn text(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
-    tell_text(script, draw.fact(rng));
-}
-
-fn tell_text(script: &mut Script, fact: Fact) {
-    let unit = script.line(&format!("{}: I {}.", fact.name, fact.deed()));
-    script.say(
-        format!("{} {}.", fact.name, fact.deed()),
-        Support::text(unit),
-    );
+    tell_fact(script, draw.fact(rng));
 }
 
 fn image(script: &mut Script, draw: &mut Draw, rng: &mut Rng) {
