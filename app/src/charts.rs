@@ -185,7 +185,8 @@ fn end<'a>(mut out: String, names: impl Iterator<Item = (&'a str, &'a str)>, top
             top + 9.0,
             escaped(name)
         );
-        x += 24.0 + 6.2 * name.chars().count() as f64;
+        // Wide letters of a bold face are 7.4 units at the charts' size.
+        x += 30.0 + 7.4 * name.chars().count() as f64;
     }
     out + "</svg>"
 }
