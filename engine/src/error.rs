@@ -35,6 +35,9 @@ pub enum EngineError {
     /// The request cannot be traced as it is.
     #[error("{0}")]
     Request(String),
+    /// The step that a generation took with others did not end.
+    #[error("the decode step broke off; this is a fault of the program")]
+    Lost,
     /// Tensor arithmetic failed (shape or device).
     #[error("inference failed: {0}")]
     Tensor(#[from] candle_core::Error),

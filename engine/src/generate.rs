@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use attribution::record::{Decoding, Finish};
 
-use crate::EngineError;
 use crate::model::Session;
 use crate::signals::StepScores;
+use crate::{Company, EngineError};
 
 /// One generated token.
 #[derive(Debug)]
@@ -19,9 +19,10 @@ pub(crate) struct Step<'a> {
 }
 
 /// Generates until an end id, `max_new_tokens`, or a `Break` from `observe`, which sees every step, the end id's too.
-/// `before`: ids that the n-gram rule counts with the generated ones.
-pub(crate) fn generate(
-    session: &mut dyn Session,
+/// `before`: ids that the n-gram rule counts with the generated ones. Steps are taken with the `company`.
+pub(crate) async fn generate_among<'m>(
+    company: &Company<'m>,
+    mut session: Box<dyn Session + 'm>,
     before: &[u32],
     end_ids: &[u32],
     decoding: &Decoding,
@@ -37,11 +38,12 @@ pub(crate) fn generate(
         if generated > 0
             && let Some(&last) = ids.last()
         {
-            session.advance(last)?;
+            session = company.advance(session, last).await?;
         }
         let id = chooser.choose(session.logits(), &ids);
         ids.push(id);
-        let scores = session.signals(id)?;
+        let scores;
+        (session, scores) = company.signals(session, id).await?;
         let flow = observe(Step {
             id,
             logits: session.logits(),
@@ -55,6 +57,19 @@ pub(crate) fn generate(
         }
     };
     Ok((ids.split_off(before.len()), finish))
+}
+
+/// [`generate_among`] nobody.
+pub(crate) fn generate<'m>(
+    session: Box<dyn Session + 'm>,
+    before: &[u32],
+    end_ids: &[u32],
+    decoding: &Decoding,
+    observe: &mut dyn FnMut(Step<'_>) -> Result<ControlFlow<()>, EngineError>,
+) -> Result<(Vec<u32>, Finish), EngineError> {
+    let company = Company::new();
+    let generation = generate_among(&company, session, before, end_ids, decoding, observe);
+    company.alone(generation)
 }
 
 /// Chooses tokens; its randomness depends on the seed alone.

@@ -92,7 +92,7 @@ pub fn inspect(
     let flat =
         |tensor: &candle_core::Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
     let max_new = decoding.max_new_tokens as usize;
-    let mut session = model
+    let session = model
         .family
         .begin(&prompt, &embeds, max_new, &mut |_, _| true)?
         .ok_or_else(|| EngineError::Request("stopped".to_owned()))?;
@@ -102,7 +102,7 @@ pub fn inspect(
     };
     let mut logits = Vec::new();
     let (generated_ids, _) = generate(
-        session.as_mut(),
+        session,
         model.family.seen_by_ngram_rule(&prompt.ids),
         model.family.end_ids(),
         decoding,
@@ -112,7 +112,6 @@ pub fn inspect(
             Ok(ControlFlow::Continue(()))
         },
     )?;
-    drop(session);
     let embeds_flat = encoded
         .iter()
         .filter_map(|one| one.embeds.as_ref())

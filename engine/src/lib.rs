@@ -5,6 +5,7 @@
 
 mod attention;
 pub mod bench;
+pub mod company;
 mod cpu;
 mod decoder;
 mod detokenize;
@@ -31,6 +32,7 @@ mod weights;
 mod whisper_blocks;
 
 pub use candle_core::Device;
+pub use company::Company;
 pub use error::EngineError;
 pub use load::{DeviceMemory, ModelFiles, default_device, device_memory};
 pub use model::Model;

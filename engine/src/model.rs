@@ -12,7 +12,7 @@ use media::Transparency;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use crate::decoder::{Decoder, LanguageModel, Position, Rescored, Start};
+use crate::decoder::{Decoder, LanguageModel, Position, Rescored, Seat, Start};
 use crate::faithfulness::rescore::{self, Answer};
 use crate::load::ModelFiles;
 use crate::preprocess::Rgb;
@@ -235,6 +235,8 @@ pub(crate) trait Session {
     fn advance(&mut self, chosen: u32) -> Result<(), EngineError>;
     /// Back to the end of the prompt, computing other signals from there; `logits` stay those of the last step.
     fn rewind(&mut self, wanted: Wanted);
+    /// Its place in a step that several generations take together; none where each steps alone.
+    fn seat(&mut self) -> Option<Seat<'_>>;
 }
 
 /// A turn of the conversation, its sources decoded.

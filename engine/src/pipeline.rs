@@ -12,12 +12,12 @@ use candle_core::Tensor;
 
 use crate::detokenize::Detokenizer;
 use crate::faithfulness::rescore;
-use crate::generate::generate;
+use crate::generate::generate_among;
 use crate::looks;
 use crate::model::{DecodedSource, DecodedTurn, Encoded, Family, Prompt};
 use crate::signals::Derived;
 use crate::sources::SourceDecoder;
-use crate::{EngineError, Item, Model, Outcome, RawScores, TraceRequest};
+use crate::{Company, EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 
 /// Generates an answer and traces it.
 ///
@@ -25,6 +25,17 @@ use crate::{EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 /// was generated so far comes back with [`Finish::Stopped`].
 pub fn trace(
     model: &Model,
+    request: &TraceRequest,
+    observe: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
+) -> Result<Outcome, EngineError> {
+    let company = Company::new();
+    company.alone(trace_among(&company, model, request, observe))
+}
+
+/// [`trace`] in company: it waits for its decode steps, which are taken with those of the others, with the same result.
+pub async fn trace_among<'m>(
+    company: &Company<'m>,
+    model: &'m Model,
     request: &TraceRequest,
     observe: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
 ) -> Result<Outcome, EngineError> {
@@ -55,13 +66,15 @@ pub fn trace(
         ..RawScores::default()
     });
     let (generated_ids, finish) = answer(
+        company,
         model,
         request,
         (&prompt, kept.as_deref()),
         &mut live,
         &mut scores,
         &mut events,
-    )?;
+    )
+    .await?;
     let (closed, generated) = live.finish().map_err(attribution_error)?;
     for chunk in closed {
         events.send(chunk_event(chunk));
@@ -179,8 +192,9 @@ fn decode(
 
 /// Encodes, prefills and generates; every step goes through `live` as it happens. Of the prompt only the kept positions are
 /// run, where not all are: absence is a mask, as in [`crate::faithfulness`].
-fn answer(
-    model: &Model,
+async fn answer<'m>(
+    company: &Company<'m>,
+    model: &'m Model,
     request: &TraceRequest,
     (prompt, kept): (&Prompt, Option<&[bool]>),
     live: &mut LiveTrace<'_>,
@@ -204,7 +218,7 @@ fn answer(
         events.progress(Stage::Prefill, done, total);
         !events.stopped
     })?;
-    let Some(mut session) = started else {
+    let Some(session) = started else {
         return Ok((Vec::new(), Finish::Stopped));
     };
     events.progress(Stage::Generate, 0, max_new as usize);
@@ -214,8 +228,9 @@ fn answer(
     let mut detokenizer = Detokenizer::new(&model.tokenizer);
     let mut derived = Derived::new(&prompt.layout);
     let mut index = 0;
-    generate(
-        session.as_mut(),
+    generate_among(
+        company,
+        session,
         family.seen_by_ngram_rule(&run.ids),
         family.end_ids(),
         decoding,
@@ -248,6 +263,7 @@ fn answer(
             })
         },
     )
+    .await
 }
 
 /// Per prompt position: whether it stays; none where everything does.

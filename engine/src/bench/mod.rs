@@ -9,6 +9,7 @@ mod random;
 #[cfg(test)]
 pub(crate) use random::builder as random_weights;
 mod shapes;
+mod together;
 
 use serde::Serialize;
 
@@ -18,6 +19,7 @@ pub use memory::{MemoryPoint, fitted_slope, measure_long_sound, peak_rss_bytes};
 pub use prefill::PrefillReport;
 pub use random::write_checkpoint;
 pub use shapes::BenchShape;
+pub use together::{TogetherReport, TogetherSettings};
 
 use candle_core::{Device, Error as TensorError};
 use serde_json::Value;
@@ -138,6 +140,16 @@ mod tests {
         let report = model.decode(&settings).expect("decodes");
         assert!(report.attention_over_untraced.min > 0.0);
         assert!(report.untraced_secs_per_token.min > 0.0);
+        let several = TogetherSettings {
+            context: 40,
+            generations: vec![3],
+            tokens: 2,
+            rounds: 1,
+        };
+        let together = model.together(&several).expect("decodes together");
+        let counts: Vec<usize> = together.iter().map(|report| report.generations).collect();
+        assert_eq!(counts, [1, 3], "one alone is what is compared with");
+        assert!(together[1].over_one_alone.min > 0.0);
         let prefill = model.prefill(48, 2, 1).expect("prefills");
         assert!(prefill.tokens_per_sec.min > 0.0);
         let points = [(10, 120), (20, 220), (40, 420)].map(|(tokens, bytes)| MemoryPoint {

@@ -45,92 +45,22 @@ impl QueryAttention {
         }
     }
 
-    /// Attends from `queries` `[heads, dim]` to everything in the cache; `context` is `[heads, dim]`.
-    pub(crate) fn attend(
-        &mut self,
-        queries: &[f32],
-        cache: &Cache,
-        kv_heads: usize,
-        context: &mut [f32],
-    ) {
+    /// Room for a query over so many blocks, and where it writes.
+    fn places(&mut self, blocks: usize) -> Places {
         let (heads, dim) = (self.heads, self.dim);
-        let group = heads / kv_heads;
-        let blocks = cache.blocks().len();
         self.blocks = blocks;
         self.shares.ensure(cache_room(blocks) * heads * BLOCK);
         self.contexts.ensure(cache_room(blocks) * heads * dim);
         self.parts.resize(blocks * heads, [0.0; 2]);
         self.factors.resize(blocks * heads, 0.0);
-        let scale = (dim as f32).powf(-0.5);
-        let (shares, parts, contexts) = (
-            Shares::new(&mut self.shares),
-            Shares::new(&mut self.parts),
-            Shares::new(&mut self.contexts),
-        );
-        let one = |index: usize, kv_head: usize| {
-            let (block, filled) = (&cache.blocks()[index], cache.filled(index));
-            let first = index * heads + kv_head * group;
-            let at = kv_head * cache.head_size();
-            // SAFETY: sizes as made above; each piece has a block and group of its own.
-            unsafe {
-                let (keys, values) = (block.keys.as_ptr().add(at), block.values.as_ptr().add(at));
-                let scores = shares.at(first * BLOCK);
-                let query = queries.as_ptr().add(kv_head * group * dim);
-                kernels::attention_scores(query, group, dim, keys, filled, scores);
-                for head in 0..group {
-                    math::soften_block(
-                        scores.add(head * BLOCK),
-                        filled,
-                        scale,
-                        parts.at(first + head),
-                    );
-                }
-                let to = contexts.at(first * dim);
-                kernels::attention_context(scores, group, dim, values, filled, to);
-            }
-        };
-        // The tap reads all heads of a block: where there are blocks enough, one thread computes them all.
-        if blocks >= WHOLE_BLOCKS * pool::threads() {
-            pool::run(blocks, |block| {
-                (0..kv_heads).for_each(|kv_head| one(block, kv_head));
-            });
-        } else {
-            pool::run(blocks * kv_heads, |piece| {
-                one(piece / kv_heads, piece % kv_heads)
-            });
-        }
-        self.combine(context);
-    }
-
-    /// Puts the blocks' parts together, in order.
-    fn combine(&mut self, context: &mut [f32]) {
-        let (heads, dim, blocks) = (self.heads, self.dim, self.blocks);
-        let (parts, contexts) = (&self.parts, &self.contexts);
-        let factors = Shares::new(&mut self.factors);
-        let out = Shares::new(context);
-        let head_part = |head: usize| {
-            let part = |block: usize| parts[block * heads + head];
-            let top = (0..blocks).fold(f32::NEG_INFINITY, |top, b| top.max(part(b)[0]));
-            let total: f32 = (0..blocks)
-                .map(|block| (part(block)[0] - top).exp() * part(block)[1])
-                .sum();
-            // SAFETY: each head has places of its own.
-            let out = unsafe { std::slice::from_raw_parts_mut(out.at(head * dim), dim) };
-            out.fill(0.0);
-            for block in 0..blocks {
-                let factor = (part(block)[0] - top).exp() / total;
-                // SAFETY: as above.
-                unsafe { *factors.at(block * heads + head) = factor };
-                let from = (block * heads + head) * dim;
-                for (out, value) in out.iter_mut().zip(&contexts[from..from + dim]) {
-                    *out += factor * value;
-                }
-            }
-        };
-        if blocks * heads * dim < ALONE {
-            (0..heads).for_each(head_part);
-        } else {
-            pool::run(heads, head_part);
+        Places {
+            shares: Shares::new(&mut self.shares),
+            parts: Shares::new(&mut self.parts),
+            contexts: Shares::new(&mut self.contexts),
+            factors: Shares::new(&mut self.factors),
+            heads,
+            dim,
+            blocks,
         }
     }
 
@@ -207,6 +137,135 @@ impl QueryAttention {
             });
         });
         out
+    }
+}
+
+/// One generation's part in a step's attention: from `queries` `[heads, dim]` to everything in the cache.
+pub(crate) struct Turn<'a> {
+    pub(crate) attention: &'a mut QueryAttention,
+    pub(crate) queries: &'a [f32],
+    pub(crate) cache: &'a Cache,
+    /// `[heads, dim]`
+    pub(crate) context: &'a mut [f32],
+}
+
+/// Where one query's attention is written, each block and head to places of its own.
+#[derive(Clone, Copy)]
+struct Places {
+    shares: Shares<f32>,
+    parts: Shares<[f32; 2]>,
+    contexts: Shares<f32>,
+    factors: Shares<f32>,
+    heads: usize,
+    dim: usize,
+    blocks: usize,
+}
+
+/// Every generation's attention; none of them depends on which others there are.
+pub(crate) fn attend(turns: &mut [Turn<'_>], kv_heads: usize) {
+    let places: Vec<Places> = (turns.iter_mut())
+        .map(|turn| turn.attention.places(turn.cache.blocks().len()))
+        .collect();
+    let blocks: usize = places.iter().map(|own| own.blocks).sum();
+    // The tap reads all heads of a block: where there are blocks enough, one thread computes them all.
+    let whole = blocks >= WHOLE_BLOCKS * pool::threads();
+    let each = if whole { 1 } else { kv_heads };
+    pool::run(blocks * each, |piece| {
+        let mut block = piece / each;
+        for (turn, own) in turns.iter().zip(&places) {
+            if block >= own.blocks {
+                block -= own.blocks;
+                continue;
+            }
+            let kv_heads_here = match whole {
+                true => 0..kv_heads,
+                false => piece % each..piece % each + 1,
+            };
+            for kv_head in kv_heads_here {
+                // SAFETY: each piece has a block and group of its own.
+                unsafe { own.block(turn.queries, turn.cache, block, (kv_head, kv_heads)) };
+            }
+            return;
+        }
+    });
+    let outs: Vec<Shares<f32>> = (turns.iter_mut())
+        .map(|turn| Shares::new(turn.context))
+        .collect();
+    match (&places[..], &outs[..]) {
+        ([own], [out]) if own.blocks * own.heads * own.dim < ALONE => {
+            // SAFETY: one thread, head by head.
+            (0..own.heads).for_each(|head| unsafe { own.combine(head, *out) });
+        }
+        // SAFETY: each head has places of its own.
+        ([own], [out]) => pool::run(own.heads, |head| unsafe { own.combine(head, *out) }),
+        _ => pool::run(places.len(), |turn| {
+            let own = places[turn];
+            // SAFETY: each generation has places of its own.
+            (0..own.heads).for_each(|head| unsafe { own.combine(head, outs[turn]) });
+        }),
+    }
+}
+
+impl Places {
+    /// One block's shares and context of the heads of one key head.
+    ///
+    /// # Safety
+    /// The places are there, and no other thread works on this block and key head.
+    unsafe fn block(
+        &self,
+        queries: &[f32],
+        cache: &Cache,
+        index: usize,
+        (kv_head, kv_heads): (usize, usize),
+    ) {
+        let (heads, dim) = (self.heads, self.dim);
+        let group = heads / kv_heads;
+        let scale = (dim as f32).powf(-0.5);
+        let (block, filled) = (&cache.blocks()[index], cache.filled(index));
+        let first = index * heads + kv_head * group;
+        let at = kv_head * cache.head_size();
+        // SAFETY: sizes as made in `places`; the rest is the caller's promise.
+        unsafe {
+            let (keys, values) = (block.keys.as_ptr().add(at), block.values.as_ptr().add(at));
+            let scores = self.shares.at(first * BLOCK);
+            let query = queries.as_ptr().add(kv_head * group * dim);
+            kernels::attention_scores(query, group, dim, keys, filled, scores);
+            for head in 0..group {
+                let part = self.parts.at(first + head);
+                math::soften_block(scores.add(head * BLOCK), filled, scale, part);
+            }
+            let to = self.contexts.at(first * dim);
+            kernels::attention_context(scores, group, dim, values, filled, to);
+        }
+    }
+
+    /// Puts the blocks' parts of one head together, in order.
+    ///
+    /// # Safety
+    /// Every block is done, `context` has `[heads, dim]`, and no other thread works on this head.
+    unsafe fn combine(&self, head: usize, context: Shares<f32>) {
+        let (heads, dim, blocks) = (self.heads, self.dim, self.blocks);
+        // SAFETY: sizes as made in `places`.
+        let part = |block: usize| unsafe { *self.parts.at(block * heads + head) };
+        let top = (0..blocks).fold(f32::NEG_INFINITY, |top, b| top.max(part(b)[0]));
+        let total: f32 = (0..blocks)
+            .map(|block| (part(block)[0] - top).exp() * part(block)[1])
+            .sum();
+        // SAFETY: as above, and the caller's promise.
+        let out = unsafe { std::slice::from_raw_parts_mut(context.at(head * dim), dim) };
+        out.fill(0.0);
+        for block in 0..blocks {
+            let factor = (part(block)[0] - top).exp() / total;
+            let place = block * heads + head;
+            // SAFETY: as above.
+            let values = unsafe {
+                *self.factors.at(place) = factor;
+                std::slice::from_raw_parts(self.contexts.at(place * dim), dim)
+            };
+            for (out, value) in out.iter_mut().zip(values) {
+                *out += factor * value;
+            }
+        }
     }
 }
 

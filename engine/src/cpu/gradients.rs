@@ -9,21 +9,26 @@ use super::matrix::transposed_products;
 use crate::signals::{StepScores, Wanted};
 
 impl CpuDecoder {
-    /// The signals of the step that was run last, its token being `chosen`.
-    pub(crate) fn signals(&self, state: &CpuState, chosen: u32) -> StepScores {
-        StepScores {
+    /// The signals of the step that each generation ran last, its token being the one beside it. A generation gets the same
+    /// bits alone and among others.
+    pub(crate) fn signals(&self, turns: &[(&CpuState, u32)]) -> Vec<StepScores> {
+        let traced: Vec<(&CpuState, u32)> = (turns.iter().copied())
+            .filter(|(state, _)| state.wanted == Wanted::Everything)
+            .collect();
+        let mut attgrads = self.attgrads(&traced).into_iter();
+        let one = |&(state, _): &(&CpuState, u32)| StepScores {
             attmean: state.attmean.clone(),
             attraw: self.attraw(state),
             layers: match state.wanted {
                 Wanted::Nothing => Vec::new(),
                 _ => state.layers.clone(),
             },
-            attgrads: if state.wanted == Wanted::Everything {
-                self.attgrads(state, chosen)
-            } else {
-                Vec::new()
+            attgrads: match state.wanted {
+                Wanted::Everything => attgrads.next().unwrap_or_default(),
+                _ => Vec::new(),
             },
-        }
+        };
+        turns.iter().map(one).collect()
     }
 
     /// Mean over heads of the last layer: its row, without a layer's share in attmean.
@@ -34,48 +39,74 @@ impl CpuDecoder {
         row.map(|own| own * layers).collect()
     }
 
-    /// `max(0, mean over heads of dA * A)` over the prompt, for the last layer and the token `chosen`.
+    /// `max(0, mean over heads of dA * A)` over each generation's prompt, for the last layer and the token beside it.
     ///
     /// Output row, final norm, feed-forward with its norm and residual, output map: gate and up are those of the
-    /// forward pass, so that each matrix of the last layer's tail is read once.
-    fn attgrads(&self, state: &CpuState, chosen: u32) -> Vec<f32> {
-        let (s, b) = (self.shape, &state.step);
-        let (Some(layer), Some(cache)) = (self.layers.last(), state.caches.last()) else {
-            return vec![0.0; state.prompt];
-        };
-        let mut at_logit = vec![0f32; s.hidden];
-        self.head().row(chosen as usize, &mut at_logit);
-        let at_last = norm_backward(&b.hidden, &at_logit, &self.norm, s.norm_eps);
-
-        let mut at_inner = vec![0f32; s.inner];
-        layer.down.transposed_times_vector(&at_last, &mut at_inner);
-        let mut at_up = vec![0f32; s.inner];
-        // SAFETY: all have `inner` elements.
-        unsafe {
-            math::silu_times_backward(
-                b.gate.as_ptr(),
-                b.up.as_ptr(),
-                s.inner,
-                at_inner.as_mut_ptr(),
-                at_up.as_mut_ptr(),
-            );
+    /// forward pass, so that each matrix of the last layer's tail is read once, for all generations.
+    fn attgrads(&self, turns: &[(&CpuState, u32)]) -> Vec<Vec<f32>> {
+        let (s, count) = (self.shape, turns.len());
+        if count == 0 {
+            return Vec::new();
         }
-        let mut at_normed = vec![0f32; s.hidden];
+        let Some(layer) = self.layers.last() else {
+            return (turns.iter())
+                .map(|(state, _)| vec![0.0; state.prompt])
+                .collect();
+        };
+        let mut at_last = Vec::with_capacity(count * s.hidden);
+        let mut at_logit = vec![0f32; s.hidden];
+        for (state, chosen) in turns {
+            self.head().row(*chosen as usize, &mut at_logit);
+            let hidden = &state.step.hidden;
+            at_last.extend(norm_backward(hidden, &at_logit, &self.norm, s.norm_eps));
+        }
+        let mut at_inner = vec![0f32; count * s.inner];
+        transposed_products(&[(&layer.down, &at_last)], &mut at_inner);
+        let mut at_up = vec![0f32; count * s.inner];
+        let own = at_inner
+            .chunks_exact_mut(s.inner)
+            .zip(at_up.chunks_exact_mut(s.inner));
+        for ((state, _), (at_inner, at_up)) in turns.iter().zip(own) {
+            let b = &state.step;
+            // SAFETY: all have `inner` elements.
+            unsafe {
+                math::silu_times_backward(
+                    b.gate.as_ptr(),
+                    b.up.as_ptr(),
+                    s.inner,
+                    at_inner.as_mut_ptr(),
+                    at_up.as_mut_ptr(),
+                );
+            }
+        }
+        let mut at_normed = vec![0f32; count * s.hidden];
         let inward = [(&layer.gate, &at_inner[..]), (&layer.up, &at_up[..])];
         transposed_products(&inward, &mut at_normed);
-        let mut at_attention =
-            norm_backward(&b.after_attention, &at_normed, &layer.post_norm, s.norm_eps);
-        at_attention
-            .iter_mut()
-            .zip(&at_last)
-            .for_each(|(sum, residual)| *sum += residual);
-        let mut at_context = vec![0f32; s.query_width()];
-        layer
-            .output
-            .transposed_times_vector(&at_attention, &mut at_context);
-        state
-            .attention
-            .gradients(&at_context, cache, s.kv_heads, state.prompt)
+        let mut at_attention = Vec::with_capacity(count * s.hidden);
+        let own = at_normed
+            .chunks_exact(s.hidden)
+            .zip(at_last.chunks_exact(s.hidden));
+        for ((state, _), (at_normed, at_last)) in turns.iter().zip(own) {
+            let input = &state.step.after_attention;
+            let through = norm_backward(input, at_normed, &layer.post_norm, s.norm_eps);
+            at_attention.extend(
+                (through.iter())
+                    .zip(at_last)
+                    .map(|(sum, residual)| sum + residual),
+            );
+        }
+        let width = s.query_width();
+        let mut at_context = vec![0f32; count * width];
+        transposed_products(&[(&layer.output, &at_attention)], &mut at_context);
+        (turns.iter().zip(at_context.chunks_exact(width)))
+            .map(|((state, _), at_context)| match state.caches.last() {
+                Some(cache) => {
+                    let prompt = state.prompt;
+                    (state.attention).gradients(at_context, cache, s.kv_heads, prompt)
+                }
+                None => vec![0.0; state.prompt],
+            })
+            .collect()
     }
 }
 

@@ -316,6 +316,8 @@ unsafe fn scores<S: Simd, const H: usize, const C: usize>(
             let at = columns.add(d * BLOCK);
             let factors: [S::V; H] = std::array::from_fn(|h| S::splat(*q.add(h * dim + d)));
             for c in 0..C {
+                // A few columns ahead: a machine does not see by itself that they follow one another.
+                S::prefetch(at.wrapping_add(4 * BLOCK + c * LANES).cast());
                 let keys = S::load(at.add(c * LANES));
                 for h in 0..H {
                     sums[h][c] = S::fma(keys, factors[h], sums[h][c]);
@@ -393,6 +395,7 @@ unsafe fn context<S: Simd, const H: usize, const D: usize>(
         while k < end {
             let shares: [S::V; H] = std::array::from_fn(|h| S::load(p.add(h * BLOCK + k)));
             for d in 0..D {
+                S::prefetch(v.wrapping_add((d + D) * BLOCK + k).cast());
                 let values = S::load(v.add(d * BLOCK + k));
                 for h in 0..H {
                     sums[h][d] = S::fma(values, shares[h], sums[h][d]);

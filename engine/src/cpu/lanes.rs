@@ -9,6 +9,8 @@ pub(crate) const LANES: usize = 16;
 pub(crate) trait Simd: Copy {
     /// Sixteen f32.
     type V: Copy;
+    /// Vectors, 4 at most, whose products with several rows at once the registers hold.
+    const VECTORS: usize;
     unsafe fn splat(value: f32) -> Self::V;
     unsafe fn load(at: *const f32) -> Self::V;
     /// Widens sixteen bf16.
@@ -120,6 +122,7 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
 
 impl Simd for Plain {
     type V = [f32; LANES];
+    const VECTORS: usize = 1;
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::V {
         [value; LANES]
@@ -228,6 +231,7 @@ mod x86 {
 
     impl Simd for Avx512 {
         type V = __m512;
+        const VECTORS: usize = 4;
         #[inline(always)]
         unsafe fn splat(value: f32) -> __m512 {
             unsafe { _mm512_set1_ps(value) }
@@ -332,6 +336,7 @@ mod x86 {
 
     impl Simd for Avx2 {
         type V = Pair;
+        const VECTORS: usize = 1;
         #[inline(always)]
         unsafe fn splat(value: f32) -> Pair {
             unsafe { (_mm256_set1_ps(value), _mm256_set1_ps(value)) }

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use super::aligned::Floats;
 use super::kernels;
 use super::pool::{self, Shares};
+use super::several;
 
 /// Bytes of weights that one piece of a matrix-vector product reads.
 const PIECE_BYTES: usize = 32 << 10;
@@ -149,8 +150,8 @@ impl Matrix {
         (PIECE_BYTES / row_bytes).next_multiple_of(4).max(4)
     }
 
-    /// `out[i] = <row first + i, x> (+ bias[first + i])`, on this thread.
-    pub(crate) fn rows_dot(&self, first: usize, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    /// `out[i] = <row first + i, x>`, on this thread.
+    pub(crate) fn rows_dot(&self, first: usize, x: &[f32], out: &mut [f32]) {
         let rows = out.len();
         assert!(first + rows <= self.outputs && x.len() == self.inputs);
         let (n, x, o) = (self.inputs, x.as_ptr(), out.as_mut_ptr());
@@ -162,9 +163,43 @@ impl Matrix {
                 Place::F16(w) => kernels::rows_dot_f16(w.add(first * n), n, rows, x, o),
             }
         }
-        if let Some(bias) = bias {
-            for (value, bias) in out.iter_mut().zip(&bias[first..first + rows]) {
-                *value += bias;
+    }
+
+    /// Puts vector `which` of `count` where [`Self::rows_dot_several`] of this matrix, or another of its type, reads it.
+    ///
+    /// # Safety
+    /// `to` has room for [`several::packed_len`] values, of which no other thread touches these.
+    pub(crate) unsafe fn pack(&self, x: &[f32], (which, count): (usize, usize), to: *mut f32) {
+        assert!(x.len() == self.inputs && which < count);
+        let (n, x) = (self.inputs, x.as_ptr());
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.place {
+                Place::Bf16(_) => several::pack_bf16(x, n, which, count, to),
+                Place::F32(_) | Place::F16(_) => several::pack_f32(x, n, which, count, to),
+            }
+        }
+    }
+
+    /// `outs[k][i] = <row first + i, x_k>` for the packed vectors `x`, as many as `outs`, on this thread.
+    ///
+    /// # Safety
+    /// `x` was packed so for a matrix of this type; each of `outs` has room for `rows` values that no other thread touches.
+    pub(crate) unsafe fn rows_dot_several(
+        &self,
+        (first, rows): (usize, usize),
+        x: *const f32,
+        outs: &[*mut f32],
+    ) {
+        assert!(first + rows <= self.outputs);
+        let (n, count, o) = (self.inputs, outs.len(), outs.as_ptr());
+        let at = first * n;
+        // SAFETY: the rows were checked to be there; the rest is the caller's promise.
+        unsafe {
+            match self.place {
+                Place::F32(w) => several::rows_dot_several_f32(w.add(at), n, rows, x, count, o),
+                Place::Bf16(w) => several::rows_dot_several_bf16(w.add(at), n, rows, x, count, o),
+                Place::F16(w) => several::rows_dot_several_f16(w.add(at), n, rows, x, count, o),
             }
         }
     }
@@ -179,7 +214,7 @@ impl Matrix {
             let count = step.min(self.outputs - first);
             // SAFETY: pieces cover disjoint rows.
             let out = unsafe { std::slice::from_raw_parts_mut(shares.at(first), count) };
-            self.rows_dot(first, x, None, out);
+            self.rows_dot(first, x, out);
         });
     }
 
@@ -193,26 +228,49 @@ impl Matrix {
         self.inputs.div_ceil(PIECE_COLUMNS) * ROW_PARTS
     }
 
-    /// Columns `first..` of the part of `W^T g` that comes of one stretch of rows, on this thread.
-    fn columns_dot(&self, part: usize, first: usize, g: &[f32], out: &mut [f32]) {
-        let step = self.outputs.div_ceil(ROW_PARTS);
-        let from = (part * step).min(self.outputs);
-        let rows = step.min(self.outputs - from);
-        let cols = out.len();
-        assert!(first + cols <= self.inputs && g.len() == self.outputs);
-        let (n, start, g) = (self.inputs, from * self.inputs + first, &g[from..]);
-        let (g, o) = (g.as_ptr(), out.as_mut_ptr());
+    /// Columns `first..first + cols` of the part of `W^T g` that comes of one stretch of rows, for each of the vectors `g`
+    /// `[count, out]`, on this thread; `out` steps by `step` from vector to vector.
+    ///
+    /// # Safety
+    /// `out` covers these columns, and no other thread touches them.
+    unsafe fn columns_dot(
+        &self,
+        part: usize,
+        (first, cols): (usize, usize),
+        g: &[f32],
+        (out, step): (*mut f32, usize),
+    ) {
+        let rows = self.outputs.div_ceil(ROW_PARTS);
+        let from = (part * rows).min(self.outputs);
+        let rows = rows.min(self.outputs - from);
+        let (n, pitch) = (self.inputs, self.outputs);
+        let count = g.len() / pitch;
+        assert!(first + cols <= n && g.len() == count * pitch);
+        let start = from * n + first;
+        let g = g[from..].as_ptr();
         // SAFETY: rows and columns were checked to be there.
         unsafe {
-            match self.place {
-                Place::F32(w) => {
-                    kernels::columns_dot_f32(w.wrapping_add(start), n, rows, g, cols, o)
+            match (self.place, count) {
+                (Place::F32(w), 1) => {
+                    kernels::columns_dot_f32(w.wrapping_add(start), n, rows, g, cols, out);
                 }
-                Place::Bf16(w) => {
-                    kernels::columns_dot_bf16(w.wrapping_add(start), n, rows, g, cols, o)
+                (Place::Bf16(w), 1) => {
+                    kernels::columns_dot_bf16(w.wrapping_add(start), n, rows, g, cols, out);
                 }
-                Place::F16(w) => {
-                    kernels::columns_dot_f16(w.wrapping_add(start), n, rows, g, cols, o)
+                (Place::F16(w), 1) => {
+                    kernels::columns_dot_f16(w.wrapping_add(start), n, rows, g, cols, out);
+                }
+                (Place::F32(w), _) => {
+                    let w = w.wrapping_add(start);
+                    several::columns_dot_several_f32(w, n, rows, g, pitch, count, cols, out, step);
+                }
+                (Place::Bf16(w), _) => {
+                    let w = w.wrapping_add(start);
+                    several::columns_dot_several_bf16(w, n, rows, g, pitch, count, cols, out, step);
+                }
+                (Place::F16(w), _) => {
+                    let w = w.wrapping_add(start);
+                    several::columns_dot_several_f16(w, n, rows, g, pitch, count, cols, out, step);
                 }
             }
         }
@@ -297,27 +355,32 @@ impl Matrix {
     }
 }
 
-/// `out = sum_i W_i^T g_i` of matrices with equally many inputs, on all threads.
+/// `out_k = sum_i W_i^T g_ik` of matrices with equally many inputs, on all threads; `g_i` is `[vectors, outputs]`, `out`
+/// `[vectors, inputs]`. A vector gets the same bits alone and among others.
 pub(crate) fn transposed_products(products: &[(&Matrix, &[f32])], out: &mut [f32]) {
-    let width = out.len();
-    assert!(products.iter().all(|(matrix, _)| matrix.inputs == width));
-    let mut parts = Floats::zeros(products.len() * ROW_PARTS * width);
+    let Some(&(matrix, g)) = products.first() else {
+        return out.fill(0.0);
+    };
+    let (width, count) = (matrix.inputs, g.len() / matrix.outputs.max(1));
+    assert!(out.len() == width * count);
+    for (matrix, g) in products {
+        assert!(matrix.inputs == width && g.len() == count * matrix.outputs);
+    }
+    let mut parts = Floats::zeros(products.len() * ROW_PARTS * out.len());
     let shares = Shares::new(&mut parts);
-    let pieces: usize = products.iter().map(|(m, _)| m.transposed_pieces()).sum();
-    let each = pieces / products.len().max(1);
-    pool::run(pieces, |piece| {
+    let each = matrix.transposed_pieces();
+    pool::run(products.len() * each, |piece| {
         let (product, piece) = (piece / each, piece % each);
         let (tile, part) = (piece / ROW_PARTS, piece % ROW_PARTS);
         let (matrix, g) = products[product];
         let first = tile * PIECE_COLUMNS;
-        let count = PIECE_COLUMNS.min(width - first);
-        let at = (product * ROW_PARTS + part) * width + first;
+        let cols = PIECE_COLUMNS.min(width - first);
+        let at = (product * ROW_PARTS + part) * count * width + first;
         // SAFETY: pieces cover disjoint stretches of the parts.
-        let out = unsafe { std::slice::from_raw_parts_mut(shares.at(at), count) };
-        matrix.columns_dot(part, first, g, out);
+        unsafe { matrix.columns_dot(part, (first, cols), g, (shares.at(at), width)) };
     });
     out.fill(0.0);
-    for part in parts.chunks_exact(width) {
+    for part in parts.chunks_exact(out.len().max(1)) {
         for (sum, value) in out.iter_mut().zip(part) {
             *sum += value;
         }

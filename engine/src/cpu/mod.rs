@@ -13,8 +13,10 @@ pub(crate) mod matrix;
 pub(crate) mod pool;
 mod prefill;
 mod rescore;
+mod several;
 mod step;
 
 pub(crate) use decoder::{CpuDecoder, CpuState, floats};
 pub(crate) use prefill::RotaryTables;
 pub(crate) use rescore::Rows;
+pub(crate) use step::{MOST, Turn};

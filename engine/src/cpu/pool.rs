@@ -220,8 +220,16 @@ pub(crate) fn run_kinds<F: Fn(usize, usize) + Sync>(pieces: [usize; KINDS], f: F
 }
 
 /// A pointer that pieces of a job write through, each to places of its own.
-#[derive(Clone, Copy)]
 pub(crate) struct Shares<T>(*mut T);
+
+// By hand: what it points at need not be `Clone`.
+impl<T> Clone for Shares<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shares<T> {}
 
 // SAFETY: whoever makes pieces keeps what they write apart.
 unsafe impl<T: Send> Send for Shares<T> {}

@@ -8,7 +8,7 @@ use super::decoder::{CpuDecoder, CpuState, Layer};
 use super::math;
 use super::matrix::{Matrix, PANEL, Tiles};
 use super::pool::{self, Shares};
-use super::step::norm;
+use super::step::{Turn, norm};
 
 /// Rows that pass through a layer at once.
 const ROWS: usize = 512;
@@ -81,7 +81,14 @@ impl CpuDecoder {
                 return false;
             }
         }
-        self.step(state, &last_embed, rotary.cos(last), rotary.sin(last));
+        let (cos, sin) = (rotary.cos(last), rotary.sin(last));
+        let embed = &last_embed;
+        self.step(&mut [Turn {
+            state,
+            embed,
+            cos,
+            sin,
+        }]);
         true
     }
 

@@ -1,109 +1,366 @@
-//! One token through the decoder: five parallel products a layer, buffers that are made once, taps on the way.
-//! In: an embedding and its rotary angles. Out: logits, attmean and every layer's attention in the state.
+//! One token of each of several generations through the decoder: weights are read once for all, everything else is each one's.
+//! In: embeddings and their rotary angles. Out: logits, attmean and every layer's attention in the states.
+//!
+//! A generation gets the same bits alone and among others: each product is summed in one order (`several`), and nothing else
+//! of a generation is seen by another.
 #![allow(unsafe_code)]
 
-use super::decoder::{CpuDecoder, CpuState};
+use super::aligned::Floats;
+use super::attention::{self, QueryAttention};
+use super::cache::Cache;
+use super::decoder::{CpuDecoder, CpuState, Layer};
 use super::kernels::BLOCK;
 use super::math;
 use super::matrix::Matrix;
 use super::pool::{self, Shares};
+use super::several::packed_len;
 use crate::signals::Wanted;
 
-impl CpuDecoder {
-    /// Feeds one position: `embed` `[hidden]`, `cos` and `sin` `[head_dim / 2]`.
-    pub(crate) fn step(&self, state: &mut CpuState, embed: &[f32], cos: &[f32], sin: &[f32]) {
-        let s = self.shape;
-        let CpuState {
-            caches,
-            prompt,
-            wanted,
-            attention,
-            step: b,
-            logits,
-            attmean,
-            layers: rows_of_layers,
-        } = state;
-        let prompt = *prompt;
-        b.hidden.copy_from_slice(embed);
-        attmean.fill(0.0);
-        for (index, (layer, cache)) in self.layers.iter().zip(caches).enumerate() {
-            norm(&b.hidden, &layer.input_norm, s.norm_eps, &mut b.normed);
-            let outs = [&mut b.queries, &mut b.keys, &mut b.values].map(|out| Shares::new(out));
-            let jobs = Rows::new(layer.inward.each_ref());
-            pool::run(jobs.pieces, |piece| {
-                let (matrix, first, count) = jobs.at(piece);
-                // SAFETY: pieces cover disjoint rows of the three outputs.
-                let out = unsafe { std::slice::from_raw_parts_mut(outs[matrix].at(first), count) };
-                layer.inward[matrix].rows_dot(first, &b.normed, Some(&layer.biases[matrix]), out);
-            });
-            layer.place_heads(&s, &mut b.queries, &mut b.keys, (cos, sin));
-            cache.append(&b.keys, &b.values);
-            attention.attend(&b.queries, cache, s.kv_heads, &mut b.context);
+/// Most generations of one step.
+pub(crate) const MOST: usize = 16;
 
-            let rows = Rows::new([&layer.output]);
-            let tapped = if *wanted == Wanted::Nothing {
-                0
-            } else {
-                prompt.min(cache.len()).div_ceil(BLOCK)
-            };
-            let share = 1.0 / (s.heads * s.layers) as f32;
-            let out = Shares::new(&mut b.after_attention);
-            let (sums, own) = (Shares::new(attmean), Shares::new(rows_of_layers));
-            pool::run_kinds([rows.pieces, tapped], |kind, piece| {
-                if kind == 0 {
-                    let (_, first, count) = rows.at(piece);
-                    // SAFETY: pieces cover disjoint rows.
-                    let out = unsafe { std::slice::from_raw_parts_mut(out.at(first), count) };
-                    layer
-                        .output
-                        .rows_dot(first, &b.context, Some(&b.hidden), out);
-                } else {
-                    let at = piece * BLOCK;
-                    // SAFETY: each piece has a block of positions of its own.
-                    unsafe {
-                        let count = BLOCK.min(prompt - at);
-                        let own = own.at(index * prompt + at);
-                        attention.tap(piece, count, share, sums.at(at), own);
-                    }
-                }
-            });
+/// One generation's part in a step: the position that it is fed.
+pub(crate) struct Turn<'a> {
+    pub(crate) state: &'a mut CpuState,
+    /// `[hidden]`
+    pub(crate) embed: &'a [f32],
+    /// `[head_dim / 2]`
+    pub(crate) cos: &'a [f32],
+    /// `[head_dim / 2]`
+    pub(crate) sin: &'a [f32],
+}
 
-            norm(
-                &b.after_attention,
-                &layer.post_norm,
-                s.norm_eps,
-                &mut b.normed,
-            );
-            let [gate, up, inner] =
-                [&mut b.gate, &mut b.up, &mut b.inner].map(|out| Shares::new(out));
-            let rows = Rows::new([&layer.gate]);
-            pool::run(rows.pieces, |piece| {
-                let (_, first, count) = rows.at(piece);
-                // SAFETY: pieces cover disjoint rows of the three.
-                unsafe {
-                    let slice = |at: *mut f32| std::slice::from_raw_parts_mut(at, count);
-                    layer
-                        .gate
-                        .rows_dot(first, &b.normed, None, slice(gate.at(first)));
-                    layer
-                        .up
-                        .rows_dot(first, &b.normed, None, slice(up.at(first)));
-                    math::silu_times(gate.at(first), up.at(first), count, inner.at(first));
-                }
-            });
-            let rows = Rows::new([&layer.down]);
-            let out = Shares::new(&mut b.hidden);
-            pool::run(rows.pieces, |piece| {
-                let (_, first, count) = rows.at(piece);
-                // SAFETY: pieces cover disjoint rows.
-                let out = unsafe { std::slice::from_raw_parts_mut(out.at(first), count) };
-                layer
-                    .down
-                    .rows_dot(first, &b.inner, Some(&b.after_attention), out);
-            });
+/// A vector that pieces of a job write to, each to rows of its own.
+#[derive(Clone, Copy)]
+struct Place {
+    at: Shares<f32>,
+    len: usize,
+}
+
+impl Place {
+    fn of(values: &mut [f32]) -> Self {
+        Self {
+            len: values.len(),
+            at: Shares::new(values),
         }
-        norm(&b.hidden, &self.norm, s.norm_eps, &mut b.normed);
-        self.head().times_vector(&b.normed, logits);
+    }
+
+    /// # Safety
+    /// No other thread touches these values while they are used.
+    unsafe fn part<'a>(self, first: usize, count: usize) -> &'a mut [f32] {
+        assert!(first + count <= self.len);
+        // SAFETY: checked; the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at.at(first), count) }
+    }
+
+    /// # Safety
+    /// As [`Self::part`].
+    unsafe fn all<'a>(self) -> &'a mut [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { self.part(0, self.len) }
+    }
+}
+
+/// Where one generation's step is written.
+struct Places {
+    hidden: Place,
+    normed: Place,
+    /// Queries, keys and values.
+    inward: [Place; 3],
+    context: Place,
+    after_attention: Place,
+    gate: Place,
+    up: Place,
+    inner: Place,
+    logits: Place,
+    attmean: Place,
+    layers: Place,
+    caches: Shares<Cache>,
+    attention: Shares<QueryAttention>,
+    prompt: usize,
+    /// Blocks of positions that the taps read.
+    tapped: usize,
+}
+
+impl Places {
+    fn of(state: &mut CpuState) -> Self {
+        let b = &mut state.step;
+        Self {
+            hidden: Place::of(&mut b.hidden),
+            normed: Place::of(&mut b.normed),
+            inward: [&mut b.queries, &mut b.keys, &mut b.values].map(|own| Place::of(own)),
+            context: Place::of(&mut b.context),
+            after_attention: Place::of(&mut b.after_attention),
+            gate: Place::of(&mut b.gate),
+            up: Place::of(&mut b.up),
+            inner: Place::of(&mut b.inner),
+            logits: Place::of(&mut state.logits),
+            attmean: Place::of(&mut state.attmean),
+            layers: Place::of(&mut state.layers),
+            caches: Shares::new(&mut state.caches),
+            attention: Shares::new(std::slice::from_mut(&mut state.attention)),
+            prompt: state.prompt,
+            tapped: match state.wanted {
+                Wanted::Nothing => 0,
+                _ => state.prompt.div_ceil(BLOCK),
+            },
+        }
+    }
+}
+
+/// What matrices are multiplied with: one vector as it lies, or several side by side.
+#[derive(Clone, Copy)]
+struct Inputs {
+    one: Place,
+    side_by_side: Place,
+    count: usize,
+}
+
+impl CpuDecoder {
+    /// Feeds each generation one position; [`MOST`] of them at most.
+    pub(crate) fn step(&self, turns: &mut [Turn<'_>]) {
+        assert!(turns.len() <= MOST);
+        if turns.is_empty() {
+            return;
+        }
+        let s = self.shape;
+        let widest = s.inner.max(s.hidden).max(s.query_width());
+        let several = if turns.len() > 1 { turns.len() } else { 0 };
+        let mut side_by_side = Floats::zeros(packed_len(widest, several));
+        let step = Step {
+            decoder: self,
+            places: (turns.iter_mut())
+                .map(|turn| Places::of(turn.state))
+                .collect(),
+            side_by_side: Place::of(&mut side_by_side),
+        };
+        for (turn, own) in turns.iter().zip(&step.places) {
+            // SAFETY: only this thread is at it.
+            unsafe {
+                own.hidden.all().copy_from_slice(turn.embed);
+                own.attmean.all().fill(0.0);
+            }
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            step.attend(index, layer, turns);
+            step.feed_forward(layer);
+        }
+        step.logits();
+    }
+}
+
+/// A step under way. Within it every generation has places of its own, and every piece of a product rows of its own: that
+/// is what makes the unsafe parts below sound.
+struct Step<'a> {
+    decoder: &'a CpuDecoder,
+    places: Vec<Places>,
+    /// Room for vectors side by side; none where there is one generation.
+    side_by_side: Place,
+}
+
+impl Step<'_> {
+    /// Makes one vector of each generation, and puts it where `matrix` reads it.
+    fn inputs(
+        &self,
+        matrix: &Matrix,
+        vector: fn(&Places) -> Place,
+        make: impl Fn(&Places) + Sync,
+    ) -> Inputs {
+        let count = self.places.len();
+        pool::run(count, |k| {
+            let own = &self.places[k];
+            make(own);
+            if count > 1 {
+                // SAFETY: each vector has its places among the others.
+                unsafe { matrix.pack(vector(own).all(), (k, count), self.side_by_side.at.at(0)) };
+            }
+        });
+        Inputs {
+            one: vector(&self.places[0]),
+            side_by_side: self.side_by_side,
+            count,
+        }
+    }
+
+    /// Each generation's `out[first..first + rows]`, on this thread.
+    ///
+    /// # Safety
+    /// No other thread touches these rows.
+    unsafe fn multiply(
+        &self,
+        matrix: &Matrix,
+        (first, rows): (usize, usize),
+        x: &Inputs,
+        out: impl Fn(&Places) -> Place,
+    ) {
+        // SAFETY: the caller's promise; inputs are only read now.
+        unsafe {
+            if let [own] = &self.places[..] {
+                let to = out(own).part(first, rows);
+                return matrix.rows_dot(first, x.one.all(), to);
+            }
+            let mut outs = [std::ptr::null_mut(); MOST];
+            for (to, own) in outs.iter_mut().zip(&self.places) {
+                *to = out(own).part(first, rows).as_mut_ptr();
+            }
+            let outs = &outs[..x.count];
+            matrix.rows_dot_several((first, rows), x.side_by_side.at.at(0), outs);
+        }
+    }
+
+    /// A layer's attention, its output map and the taps.
+    fn attend(&self, index: usize, layer: &Layer, turns: &[Turn<'_>]) {
+        let s = self.decoder.shape;
+        // SAFETY: see [`Step`].
+        let x = self.inputs(
+            &layer.inward[0],
+            |own| own.normed,
+            |own| unsafe {
+                let normed = own.normed.all();
+                norm(own.hidden.all(), &layer.input_norm, s.norm_eps, normed);
+            },
+        );
+        let jobs = Rows::new(layer.inward.each_ref());
+        pool::run(jobs.pieces, |piece| {
+            let (matrix, first, rows) = jobs.at(piece);
+            let out = |own: &Places| own.inward[matrix];
+            // SAFETY: see [`Step`].
+            unsafe {
+                self.multiply(&layer.inward[matrix], (first, rows), &x, out);
+                for own in &self.places {
+                    add(out(own).part(first, rows), &layer.biases[matrix][first..]);
+                }
+            }
+        });
+        pool::run(turns.len(), |k| {
+            let (turn, own) = (&turns[k], &self.places[k]);
+            // SAFETY: see [`Step`].
+            let (cache, [queries, keys, values]) = unsafe {
+                let inward = own.inward.map(|place| place.all());
+                (&mut *own.caches.at(index), inward)
+            };
+            layer.place_heads(&s, queries, keys, (turn.cos, turn.sin));
+            cache.append(keys, values);
+        });
+        let mut attentions: Vec<attention::Turn<'_>> = (self.places.iter())
+            // SAFETY: see [`Step`].
+            .map(|own| unsafe {
+                attention::Turn {
+                    attention: &mut *own.attention.at(0),
+                    queries: own.inward[0].all(),
+                    cache: &*own.caches.at(index),
+                    context: own.context.all(),
+                }
+            })
+            .collect();
+        attention::attend(&mut attentions, s.kv_heads);
+        drop(attentions);
+
+        let x = self.inputs(&layer.output, |own| own.context, |_| {});
+        let jobs = Rows::new([&layer.output]);
+        let tapped = self.places.iter().map(|own| own.tapped).sum();
+        pool::run_kinds([jobs.pieces, tapped], |kind, piece| {
+            if kind == 1 {
+                return self.tap(index, piece);
+            }
+            let (_, first, rows) = jobs.at(piece);
+            // SAFETY: see [`Step`].
+            unsafe {
+                self.multiply(&layer.output, (first, rows), &x, |own| own.after_attention);
+                for own in &self.places {
+                    let residual = own.hidden.part(first, rows);
+                    add(own.after_attention.part(first, rows), residual);
+                }
+            }
+        });
+    }
+
+    /// Block `piece` of the taps of all generations, counted through.
+    fn tap(&self, index: usize, piece: usize) {
+        let s = self.decoder.shape;
+        let share = 1.0 / (s.heads * s.layers) as f32;
+        let mut block = piece;
+        for own in &self.places {
+            if block >= own.tapped {
+                block -= own.tapped;
+                continue;
+            }
+            let first = block * BLOCK;
+            let count = BLOCK.min(own.prompt - first);
+            // SAFETY: each piece has a block of positions of its own, and attention is only read now.
+            unsafe {
+                let sums = own.attmean.part(first, count).as_mut_ptr();
+                let rows = own.layers.part(index * own.prompt + first, count);
+                let attention = &*own.attention.at(0);
+                attention.tap(block, count, share, sums, rows.as_mut_ptr());
+            }
+            return;
+        }
+    }
+
+    fn feed_forward(&self, layer: &Layer) {
+        let eps = self.decoder.shape.norm_eps;
+        // SAFETY: see [`Step`].
+        let x = self.inputs(
+            &layer.gate,
+            |own| own.normed,
+            |own| unsafe {
+                let normed = own.normed.all();
+                norm(own.after_attention.all(), &layer.post_norm, eps, normed);
+            },
+        );
+        let jobs = Rows::new([&layer.gate]);
+        pool::run(jobs.pieces, |piece| {
+            let (_, first, rows) = jobs.at(piece);
+            // SAFETY: see [`Step`].
+            unsafe {
+                self.multiply(&layer.gate, (first, rows), &x, |own| own.gate);
+                self.multiply(&layer.up, (first, rows), &x, |own| own.up);
+                for own in &self.places {
+                    let [gate, up, inner] = [own.gate, own.up, own.inner]
+                        .map(|place| place.part(first, rows).as_mut_ptr());
+                    math::silu_times(gate, up, rows, inner);
+                }
+            }
+        });
+        let x = self.inputs(&layer.down, |own| own.inner, |_| {});
+        let jobs = Rows::new([&layer.down]);
+        pool::run(jobs.pieces, |piece| {
+            let (_, first, rows) = jobs.at(piece);
+            // SAFETY: see [`Step`].
+            unsafe {
+                self.multiply(&layer.down, (first, rows), &x, |own| own.hidden);
+                for own in &self.places {
+                    let residual = own.after_attention.part(first, rows);
+                    add(own.hidden.part(first, rows), residual);
+                }
+            }
+        });
+    }
+
+    fn logits(&self) {
+        let (head, eps) = (self.decoder.head(), self.decoder.shape.norm_eps);
+        // SAFETY: see [`Step`].
+        let x = self.inputs(
+            head,
+            |own| own.normed,
+            |own| unsafe {
+                norm(own.hidden.all(), &self.decoder.norm, eps, own.normed.all());
+            },
+        );
+        let jobs = Rows::new([head]);
+        pool::run(jobs.pieces, |piece| {
+            let (_, first, rows) = jobs.at(piece);
+            // SAFETY: see [`Step`].
+            unsafe { self.multiply(head, (first, rows), &x, |own| own.logits) };
+        });
+    }
+}
+
+/// `to[i] += values[i]`
+fn add(to: &mut [f32], values: &[f32]) {
+    for (to, value) in to.iter_mut().zip(values) {
+        *to += value;
     }
 }
 

@@ -6,6 +6,7 @@ mod device;
 mod rope;
 mod session;
 mod shape;
+pub(crate) mod together;
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -15,7 +16,8 @@ use self::device::DeviceDecoder;
 pub(crate) use self::rope::{Position, Rope};
 use self::session::{Backend, Generation};
 pub(crate) use self::shape::DecoderShape;
-use crate::cpu::{CpuDecoder, CpuState, RotaryTables, Rows, floats};
+pub(crate) use self::together::Seat;
+use crate::cpu::{CpuDecoder, CpuState, RotaryTables, Rows, Turn, floats};
 use crate::faithfulness::rescore::Answer;
 use crate::model::{Prompt, Session};
 use crate::signals::{StepScores, Wanted};
@@ -182,7 +184,12 @@ impl Backend for CpuDecoder {
     fn feed(&self, state: &mut CpuState, id: u32, position: u32, rope: &Rope) -> Result<()> {
         let rotary = RotaryTables::new(&rope.angles(&[[position; 3]]), rope.width());
         let embed = self.embed(&[id])?;
-        self.step(state, &embed, rotary.cos(0), rotary.sin(0));
+        self.step(&mut [Turn {
+            state,
+            embed: &embed,
+            cos: rotary.cos(0),
+            sin: rotary.sin(0),
+        }]);
         Ok(())
     }
 
@@ -191,7 +198,21 @@ impl Backend for CpuDecoder {
     }
 
     fn scores(&self, state: &CpuState, chosen: u32) -> Result<StepScores> {
-        Ok(self.signals(state, chosen))
+        Ok((self.signals(&[(state, chosen)]).pop()).unwrap_or_default())
+    }
+
+    fn seat<'s>(
+        &'s self,
+        state: &'s mut CpuState,
+        position: &'s mut u32,
+        rope: &'s Rope,
+    ) -> Option<Seat<'s>> {
+        Some(Seat {
+            decoder: self,
+            rope,
+            state,
+            position,
+        })
     }
 
     fn rewind(&self, state: &mut CpuState, wanted: Wanted) {

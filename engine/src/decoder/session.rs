@@ -5,6 +5,7 @@ use candle_core::Result;
 
 use super::Start;
 use super::rope::Rope;
+use super::together::Seat;
 use crate::EngineError;
 use crate::model::Session;
 use crate::signals::{StepScores, Wanted};
@@ -33,6 +34,16 @@ pub(crate) trait Backend {
 
     /// Back to the end of the prompt, computing what is `wanted` from there.
     fn rewind(&self, state: &mut Self::State, wanted: Wanted);
+
+    /// A place in a step with other generations, where there is such a step: with the same results as alone.
+    fn seat<'s>(
+        &'s self,
+        _state: &'s mut Self::State,
+        _position: &'s mut u32,
+        _rope: &'s Rope,
+    ) -> Option<Seat<'s>> {
+        None
+    }
 }
 
 /// One generation.
@@ -94,5 +105,10 @@ impl<B: Backend> Session for Generation<'_, B> {
     fn rewind(&mut self, wanted: Wanted) {
         self.backend.rewind(&mut self.state, wanted);
         self.position = self.start;
+    }
+
+    fn seat(&mut self) -> Option<Seat<'_>> {
+        let (state, position) = (&mut self.state, &mut self.position);
+        self.backend.seat(state, position, self.rope)
     }
 }

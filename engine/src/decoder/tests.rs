@@ -3,6 +3,8 @@
 use super::*;
 use candle_core::DType;
 
+mod together;
+
 /// A small decoder with (`true`) or without norms of heads; where it has them it has no biases, as in Qwen3.
 fn shape(head_norms: bool) -> DecoderShape {
     DecoderShape {

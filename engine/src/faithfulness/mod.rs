@@ -414,14 +414,14 @@ impl<'a> Replay<'a> {
         let (family, decoding) = (self.model.family.as_ref(), &self.request.options.decoding);
         let most = decoding.max_new_tokens as usize;
         let begun = family.begin(&prompt, &embeds, most, &mut |_, _| go_on())?;
-        let Some(mut session) = begun else {
+        let Some(session) = begun else {
             return Ok(None);
         };
         let mut detokenizer = Detokenizer::new(&self.model.tokenizer);
         let mut text = String::new();
         let ends = family.end_ids();
         let (_, finish) = generate(
-            session.as_mut(),
+            session,
             family.seen_by_ngram_rule(&prompt.ids),
             ends,
             decoding,

@@ -117,7 +117,7 @@ pub(crate) fn attgrads(
 }
 
 /// One step's scores over the prompt positions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StepScores {
     /// Mean attention over heads and layers.
     pub attmean: Vec<f32>,

@@ -1,4 +1,4 @@
-//! `omnitrace bench`: decoding traced and untraced, prefill, and peak memory, on random weights or a checkpoint; a server under load.
+//! `omnitrace bench`: decoding traced and untraced, alone and together, prefill, and peak memory, on random weights or a checkpoint; a server under load.
 //! Each printed triple is the smallest, middle and largest of the rounds of one run.
 
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use engine::bench::{
-    BenchModel, BenchShape, DecodeSettings, MemoryPoint, fitted_slope, measure_long_sound,
-    write_checkpoint,
+    BenchModel, BenchShape, DecodeSettings, MemoryPoint, TogetherSettings, fitted_slope,
+    measure_long_sound, write_checkpoint,
 };
 use engine::{Precision, default_device};
 use serde_json::{Value, json};
@@ -40,6 +40,23 @@ enum What {
         tokens: usize,
         /// Rounds, each of every mode.
         #[arg(long, value_name = "N", default_value_t = 9)]
+        rounds: usize,
+    },
+    /// Tokens a second of several generations that decode together, with all signals, against one alone.
+    Batch {
+        #[command(flatten)]
+        models: Models,
+        /// Generations that step together.
+        #[arg(long, value_name = "N", default_values_t = [4, 16])]
+        generations: Vec<usize>,
+        /// Prompt tokens in each cache.
+        #[arg(long, value_name = "N", default_values_t = [1024])]
+        context: Vec<usize>,
+        /// Tokens of each generation in one measurement.
+        #[arg(long, value_name = "N", default_value_t = 12)]
+        tokens: usize,
+        /// Rounds, each of every number of generations.
+        #[arg(long, value_name = "N", default_value_t = 7)]
         rounds: usize,
     },
     /// Time of reading a prompt.
@@ -139,6 +156,26 @@ pub fn run(args: &BenchArgs) -> Result<()> {
                     rounds: *rounds,
                 })?;
                 show(args.json, "decode", &serde_json::to_value(report)?);
+            }
+            Ok(())
+        }),
+        What::Batch {
+            models,
+            generations,
+            context,
+            tokens,
+            rounds,
+        } => models.each(|model| {
+            for &context in context {
+                let reports = model.together(&TogetherSettings {
+                    context,
+                    generations: generations.clone(),
+                    tokens: *tokens,
+                    rounds: *rounds,
+                })?;
+                for report in reports {
+                    show(args.json, "batch", &serde_json::to_value(report)?);
+                }
             }
             Ok(())
         }),
