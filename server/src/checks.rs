@@ -102,22 +102,23 @@ impl Worker {
         &mut self,
         check: &Check,
     ) -> Result<Option<Result<Faithfulness, CheckError>>, ServerError> {
-        let stored = (self.depot.load(&check.id)?).ok_or(ServerError::Lost("the trace"))?;
-        let json = (self.depot.record_json(&check.id)?).ok_or(ServerError::Lost("the record"))?;
+        let stored = (self.site.depot.load(&check.id)?).ok_or(ServerError::Lost("the trace"))?;
+        let json =
+            (self.site.depot.record_json(&check.id)?).ok_or(ServerError::Lost("the record"))?;
         let record: Record = from_json("record", &json)?;
         let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
         if !self.models.knows(&name) {
             return Ok(Some(Err(CheckError::ModelChanged)));
         }
-        let request = self.request(stored)?;
         let model = self.models.get(&name, dtype)?;
+        let request = self.site.request(&mut self.ears, model, stored)?;
         let receipt = &record.receipt;
         // Records from before the precision was noted have none.
         let dtype = [model.model.precision.name(), ""];
         if model.model.hash != receipt.model_hash || !dtype.contains(&receipt.dtype.as_str()) {
             return Ok(Some(Err(CheckError::ModelChanged)));
         }
-        let mut go_on = || !check.answer.is_closed() && !self.depot.shutting_down();
+        let mut go_on = || !check.answer.is_closed() && !self.site.depot.shutting_down();
         // As for traces: a bug met by one visitor must not end the service for all.
         let asked = catch_unwind(AssertUnwindSafe(|| {
             Replay::open(&model.model, &request, &record)?.ask(&check.question, &mut go_on)

@@ -15,6 +15,12 @@ use crate::store::Policy;
 /// Longest sound or film, unless the operator says otherwise.
 pub const MAX_MEDIA_SECS: f64 = 300.0;
 
+/// Traces that are made at a time, unless the operator says otherwise.
+pub const DEFAULT_TOGETHER: u16 = 1;
+
+/// Each of them has keys and values of its own in memory.
+const MOST_TOGETHER: i64 = 64;
+
 /// `omnitrace serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
@@ -43,6 +49,16 @@ pub struct ServeConfig {
     /// Traces that may wait before the next is refused.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub queue: usize,
+    /// Traces of one model that are made at a time: they take their decode steps together, so that weights are read once for
+    /// all. Each is the same as alone; together they end sooner, each by itself later.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_TOGETHER,
+        value_parser = clap::value_parser!(u16).range(1..=MOST_TOGETHER),
+        env = "OMNITRACE_TOGETHER"
+    )]
+    pub together: u16,
     /// Also listen here, and answer GET /metrics in the format of Prometheus. Keep this address inside the house.
     #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
     pub metrics: Option<SocketAddr>,

@@ -19,7 +19,7 @@ use crate::gallery;
 use crate::metrics::Metrics;
 use crate::models::{self, LoadedModel, ModelPool, ModelSpec, ModelStates};
 use crate::sample::Options;
-use crate::worker::Worker;
+use crate::worker::{Site, Worker};
 
 /// What a model is asked before anybody else asks it.
 const WARM_UP: &str = "Describe what there is.\n";
@@ -96,13 +96,15 @@ impl Rig {
         })
     }
 
-    /// Starts the thread; the receiver hears how it ended. `slots`: the examples to be made, none where another makes them.
+    /// Starts the thread; the receiver hears how it ended. `slots`: the examples to be made, none where another makes them;
+    /// `together`: how many traces are made at a time.
     pub fn spawn(
         self,
         depot: Arc<dyn Work>,
         limits: Limits,
         slots: Vec<gallery::Slot>,
         metrics: Arc<Metrics>,
+        together: usize,
     ) -> Result<oneshot::Receiver<Result<(), ServerError>>> {
         let (ended, receiver) = oneshot::channel();
         let device = Device {
@@ -113,6 +115,7 @@ impl Rig {
             limits,
             slots,
             metrics,
+            together,
             ready: self.tell_loaded,
         };
         std::thread::Builder::new()
@@ -135,6 +138,7 @@ struct Device {
     limits: Limits,
     slots: Vec<gallery::Slot>,
     metrics: Arc<Metrics>,
+    together: usize,
     ready: watch::Sender<bool>,
 }
 
@@ -160,12 +164,16 @@ impl Device {
         }
         self.ready.send_replace(true);
         let depot = self.depot.clone();
-        Worker {
+        let site = Site {
             depot: self.depot,
-            models: self.models,
-            ears: self.ears,
             limits: self.limits,
             metrics: self.metrics,
+        };
+        Worker {
+            site,
+            models: self.models,
+            ears: self.ears,
+            together: self.together,
         }
         .run();
         depot.leave();

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use engine::Precision;
+
 use crate::admission::{Estimator, JobSize, Took};
 use crate::checks::Check;
 use crate::error::ServerError;
@@ -25,6 +27,8 @@ pub struct Jobs {
     /// Rung when a job arrives or the server goes down.
     wake: Condvar,
     capacity: usize,
+    /// Traces that are made at a time.
+    together: usize,
     /// No job begins any more.
     draining: AtomicBool,
     shutdown: AtomicBool,
@@ -38,7 +42,7 @@ struct Queue {
     background: VecDeque<Arc<Live>>,
     /// Places promised to requests that are being made durable.
     promised: usize,
-    running: Option<Arc<Live>>,
+    running: Vec<Arc<Live>>,
     ended: VecDeque<Arc<Live>>,
     /// What traces take, by their sizes.
     estimator: Estimator,
@@ -80,21 +84,22 @@ pub enum Refused {
 }
 
 impl Jobs {
-    /// An empty queue that takes `capacity` waiting jobs.
-    pub fn new(capacity: usize) -> Self {
+    /// An empty queue that takes `capacity` waiting jobs, of which `together` are made at a time.
+    pub fn new(capacity: usize, together: usize) -> Self {
         Self {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
                 checks: VecDeque::new(),
                 background: VecDeque::new(),
                 promised: 0,
-                running: None,
+                running: Vec::new(),
                 ended: VecDeque::new(),
                 estimator: Estimator::default(),
                 check_secs: FIRST_GUESS_SECS,
             }),
             wake: Condvar::new(),
             capacity,
+            together,
             draining: AtomicBool::new(false),
             shutdown: AtomicBool::new(false),
         }
@@ -218,7 +223,7 @@ impl Jobs {
     /// Waiting jobs (shipped examples apart), and the seconds a new one would wait.
     pub fn load(&self) -> (u32, f64) {
         let queue = self.lock();
-        let wait_secs = queue.waits().last().copied().unwrap_or(0.0);
+        let wait_secs = queue.waits(self.together).last().copied().unwrap_or(0.0);
         (queue.waiting.len() as u32, wait_secs)
     }
 
@@ -226,12 +231,12 @@ impl Jobs {
     pub fn wait_secs(&self, id: &str) -> Option<f64> {
         let queue = self.lock();
         let place = queue.waiting.iter().position(|live| live.id == id)?;
-        queue.waits().get(place).copied()
+        queue.waits(self.together).get(place).copied()
     }
 
     /// Seconds until a place in the queue is free.
     pub fn retry_after_secs(&self) -> u64 {
-        self.lock().retry_after_secs()
+        self.lock().retry_after_secs(self.together)
     }
 
     /// What a trace took that ended by itself: the next estimates know.
@@ -249,10 +254,7 @@ impl Jobs {
             if let Some((0, _)) = queue.checks.front() {
                 return queue.checks.pop_front().map(|(_, check)| Job::Check(check));
             }
-            if let Some(live) = queue.take_trace() {
-                live.begin();
-                queue.running = Some(live.clone());
-                queue.tell_positions();
+            if let Some(live) = queue.begin_trace() {
                 return Some(Job::Trace(live));
             }
             queue = self
@@ -262,10 +264,24 @@ impl Jobs {
         }
     }
 
-    /// The running job is over.
+    /// The next job, if it is a trace by this model in this precision; at once.
+    pub fn next_like(&self, model: &str, dtype: Option<Precision>) -> Option<Arc<Live>> {
+        let mut queue = self.lock();
+        if self.shutting_down() || self.draining() {
+            return None;
+        }
+        let question = matches!(queue.checks.front(), Some((0, _)));
+        let next = queue.in_order().next().filter(|_| !question)?;
+        if next.size.model != model || next.size.dtype != dtype {
+            return None;
+        }
+        queue.begin_trace()
+    }
+
+    /// A running job is over.
     pub fn ended(&self, live: Arc<Live>) {
         let mut queue = self.lock();
-        queue.running = None;
+        queue.running.retain(|running| !Arc::ptr_eq(running, &live));
         queue.keep(live);
     }
 
@@ -278,7 +294,7 @@ impl Jobs {
     /// From now on no job begins and none is accepted; whether one is at work, which may end.
     pub fn drain(&self) -> bool {
         self.draining.store(true, Ordering::Relaxed);
-        let busy = self.lock().running.is_some();
+        let busy = !self.lock().running.is_empty();
         self.wake.notify_all();
         busy
     }
@@ -292,7 +308,7 @@ impl Jobs {
         if self.draining() {
             return Err(Refused::Closing);
         }
-        queue.check_room(self.capacity)
+        queue.check_room(self.capacity, self.together)
     }
 
     /// Stops the worker within one decode step and ends every viewer's stream; nothing accepted is lost.
@@ -320,32 +336,41 @@ impl Jobs {
 }
 
 impl Queue {
-    fn check_room(&self, capacity: usize) -> Result<(), Refused> {
+    fn check_room(&self, capacity: usize, together: usize) -> Result<(), Refused> {
         if self.waiting.len() + self.checks.len() + self.promised < capacity {
             return Ok(());
         }
         Err(Refused::Full {
-            retry_after_secs: self.retry_after_secs(),
+            retry_after_secs: self.retry_after_secs(together),
         })
     }
 
     /// A place is free when the next one begins.
-    fn retry_after_secs(&self) -> u64 {
-        let secs = self.waits().first().copied().unwrap_or(0.0);
+    fn retry_after_secs(&self, together: usize) -> u64 {
+        let secs = self.waits(together).first().copied().unwrap_or(0.0);
         secs.ceil().clamp(1.0, 3600.0) as u64
     }
 
     /// Seconds until each waiting trace begins, and last until a new one would.
-    fn waits(&self) -> Vec<f64> {
-        let running = self.running.as_ref();
+    fn waits(&self, together: usize) -> Vec<f64> {
+        let running = self.running.iter();
         let running = running.map(|live| (&live.size, live.progress()));
         let waiting = self.waiting.iter().map(|live| &live.size);
-        let mut waits = self.estimator.waits(running, waiting);
+        let mut waits = self.estimator.waits(running, waiting, together);
         for (k, wait) in waits.iter_mut().enumerate() {
             let before = self.checks.iter().filter(|(before, _)| *before <= k);
             *wait += before.count() as f64 * self.check_secs;
         }
         waits
+    }
+
+    /// The next trace, which runs from now on.
+    fn begin_trace(&mut self) -> Option<Arc<Live>> {
+        let live = self.take_trace()?;
+        live.begin();
+        self.running.push(live.clone());
+        self.tell_positions();
+        Some(live)
     }
 
     /// The next trace: visitors' first.
@@ -394,7 +419,7 @@ mod tests {
     fn questions_keep_their_turn_and_count_against_the_bound() {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = Store::open(dir.path()).expect("open");
-        let jobs = Jobs::new(5);
+        let jobs = Jobs::new(5, 1);
         let ask = |id: &str| {
             let (check, answer) = Check::new(id.into(), engine::faithfulness::Question::new(0));
             jobs.ask(check).map(|()| answer)
@@ -416,7 +441,7 @@ mod tests {
     fn a_full_queue_refuses_and_examples_wait_for_visitors() {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = Store::open(dir.path()).expect("open");
-        let jobs = Jobs::new(2);
+        let jobs = Jobs::new(2, 1);
         jobs.requeue(&Pending {
             id: "example".into(),
             attempts: 0,

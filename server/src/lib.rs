@@ -23,6 +23,7 @@ pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod models;
+mod round;
 pub mod routes;
 pub mod sample;
 pub mod serve;

@@ -96,6 +96,7 @@ pub async fn start(config: ServeConfig, limits: Limits) -> Result<Running> {
                 limits.clone(),
                 slots.clone(),
                 metrics.clone(),
+                config.together.max(1).into(),
             )?;
             (depot, Some(device))
         }
@@ -192,7 +193,7 @@ impl House {
         let lock = lock(&config.data)?;
         let store = Store::open_at(&config.data, config.policy.clock.clone());
         let store = store.context("the data directory cannot be used")?;
-        let jobs = Jobs::new(config.queue.max(1));
+        let jobs = Jobs::new(config.queue.max(1), config.together.max(1).into());
         let (specs, states, loaded) = (rig.specs.clone(), rig.states.clone(), rig.loaded.clone());
         let depot = Arc::new(Embedded::new(store, jobs, specs, states, loaded)?);
         let keep = Keep::Here(Box::new(rig), depot);

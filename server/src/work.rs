@@ -51,7 +51,7 @@ pub async fn start(config: WorkConfig, limits: Limits) -> Result<Working> {
         Vec::new()
     };
     let metrics = Arc::new(Metrics::default());
-    let device = rig.spawn(depot.clone(), limits, slots, metrics.clone())?;
+    let device = rig.spawn(depot.clone(), limits, slots, metrics.clone(), 1)?;
     let (shutdown, down) = watch::channel(false);
     let metrics_address = match config.metrics {
         Some(address) => {

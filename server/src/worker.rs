@@ -1,14 +1,15 @@
-//! The thread that owns the device: takes a job, runs the engine, stores what came out.
+//! The thread that owns the device: takes jobs, runs the engine, stores what came out.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use app::data::{ItemView, ModelState};
 use attribution::event::TraceEvent;
 use attribution::record::{ChildOf, Finish, Record, Source, SourceItem, Stage};
-use engine::{Item, MediaItem, Outcome, TraceRequest, Turn};
+use engine::pipeline::trace_among;
+use engine::{Company, Item, MediaItem, Outcome, TraceRequest, Turn};
 
 use crate::admission::Took;
 use crate::config::Limits;
@@ -18,35 +19,42 @@ use crate::error::{ServerError, failure_of};
 use crate::jobs::Job;
 use crate::live::Live;
 use crate::metrics::{Metrics, TokenClock};
-use crate::models::ModelPool;
+use crate::models::{LoadedModel, ModelPool};
+use crate::round::{Round, Spent};
 use crate::store::{Stored, from_json, now_unix_secs};
 
 /// What the worker needs; it runs until the queue shuts down.
 pub struct Worker {
-    /// Where jobs and requests come from and records go.
-    pub depot: Arc<dyn Work>,
+    /// What every job works with.
+    pub site: Site,
     /// The models, used by this thread alone.
     pub models: ModelPool,
     /// Speech recognition.
     pub ears: Ears,
+    /// Traces that are made at a time, their decode steps together.
+    pub together: usize,
+}
+
+/// What every job works with.
+pub struct Site {
+    /// Where jobs and requests come from and records go.
+    pub depot: Arc<dyn Work>,
     /// Bounds for the decoders and for generation.
     pub limits: Limits,
     /// What the operator watches.
     pub metrics: Arc<Metrics>,
 }
 
-/// What an attempt's parts took.
-#[derive(Clone, Copy)]
-struct Pace {
-    /// Of a model that was not in memory.
-    loading_secs: f64,
+/// What an attempt's parts took of the device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
     /// From the first token to the last.
     answer_secs: f64,
     tokens: u32,
 }
 
 /// How an attempt ended.
-enum End {
+pub(crate) enum End {
     /// With its pace, if it ended by itself.
     Finished(Option<Pace>),
     Failed(&'static str, String),
@@ -54,70 +62,93 @@ enum End {
     Interrupted,
 }
 
+/// A trace that begins: its request is read, its model there.
+pub(crate) struct Begun {
+    pub(crate) live: Arc<Live>,
+    pub(crate) request: TraceRequest,
+    pub(crate) child_of: Option<ChildOf>,
+    pub(crate) clock: StageClock,
+}
+
 impl Worker {
     /// Works until the queue shuts down.
     pub fn run(mut self) {
-        while let Some(job) = self.depot.next() {
-            let live = match job {
-                Job::Trace(live) => live,
+        while let Some(job) = self.site.depot.next() {
+            match job {
+                Job::Trace(live) => self.traces(live),
                 Job::Check(check) => {
                     let begun = Instant::now();
                     self.check(check);
-                    self.depot.answered(begun.elapsed().as_secs_f64());
-                    continue;
+                    self.site.depot.answered(begun.elapsed().as_secs_f64());
                 }
-            };
-            let begun = Instant::now();
-            let end = match self.attempt(&live) {
-                Ok(end) => end,
-                Err(error) => {
-                    let (code, message) = failure_of(&error);
-                    End::Failed(code, message)
-                }
-            };
-            let pace = match &end {
-                End::Finished(pace) => *pace,
-                _ => None,
-            };
-            self.conclude(&live, end);
-            let secs = begun.elapsed().as_secs_f64();
-            if let Some(pace) = pace {
-                // Reading the request and storing the record hold the next one up as well.
-                let took = Took {
-                    front_secs: secs - pace.loading_secs - pace.answer_secs,
-                    answer_secs: pace.answer_secs,
-                    tokens: pace.tokens,
-                };
-                self.depot.learn(&live.size, took);
             }
-            tracing::info!(id = %live.id, secs = format!("{secs:.2}"), "trace ended");
-            self.depot.ended(live, secs);
         }
     }
 
-    fn attempt(&mut self, live: &Live) -> Result<End, ServerError> {
-        let stored = self.depot.begin(live)?;
-        if !self.models.knows(&stored.request.model) {
-            let message = format!(
-                "This server no longer has the model {:?}. Please send the trace again.",
-                stored.request.model
-            );
-            return Ok(End::Failed("unknown_model", message));
+    /// Makes a trace, and with it those that come for the same model while there is room.
+    fn traces(&mut self, first: Arc<Live>) {
+        let (site, spent) = (&self.site, Spent::start());
+        let (model, stored) = match site.open_first(&mut self.models, &first, &spent) {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(end)) => return site.conclude(first, Ok(end), &spent),
+            Err(error) => return site.conclude(first, Err(error), &spent),
+        };
+        let (company, dtype) = (Company::new(), stored.options.dtype);
+        let mut round = Round::new(site, model, &company, &mut self.ears);
+        round.enter(first, stored, spent);
+        while round.len() > 0 {
+            round.turn();
+            while round.len() < self.together
+                && let Some(live) = site.depot.next_like(&model.name, dtype)
+            {
+                round.join(live);
+            }
         }
-        let (name, dtype) = (stored.request.model.clone(), stored.options.dtype);
-        let child_of = stored.child_of.clone();
-        let in_memory = matches!(self.models.states().of(&name), ModelState::Loaded { .. });
+    }
+}
+
+impl Site {
+    /// What is asked, and the model that is to answer.
+    fn open_first<'m>(
+        &self,
+        models: &'m mut ModelPool,
+        live: &Live,
+        spent: &Spent,
+    ) -> Result<Result<(&'m LoadedModel, Stored), End>, ServerError> {
+        let stored = self.depot.begin(live)?;
+        let (name, dtype) = (&stored.request.model, stored.options.dtype);
+        if !models.knows(name) {
+            let message = format!(
+                "This server no longer has the model {name:?}. Please send the trace again."
+            );
+            return Ok(Err(End::Failed("unknown_model", message)));
+        }
+        let in_memory = matches!(models.states().of(name), ModelState::Loaded { .. });
         self.metrics.begun(live.waited_secs(), in_memory);
         // A model that has to be loaded first is not the job's own cost.
         let asked = Instant::now();
-        self.models.get(&name, dtype)?;
-        let mut clock = StageClock::start();
-        let begun = Instant::now();
-        let loading_secs = (begun - asked).as_secs_f64();
+        let model = models.get(name, dtype)?;
+        spent.add(-asked.elapsed().as_secs_f64());
+        Ok(Ok((model, stored)))
+    }
+
+    /// Makes one trace, in company; `others` is called where they may take their steps.
+    pub(crate) async fn attempt<'m>(
+        &self,
+        company: &Company<'m>,
+        model: &'m LoadedModel,
+        begun: Begun,
+        spent: Rc<Spent>,
+        others: impl Fn(),
+    ) -> Result<End, ServerError> {
+        let Begun {
+            live,
+            request,
+            child_of,
+            mut clock,
+        } = begun;
         let mut first_token = None;
         let mut too_long = false;
-        let request = self.request(stored)?;
-        let model = self.models.get(&name, dtype)?;
         let mut tokens = TokenClock::start(self.metrics.clone());
         let mut observe = |mut event: TraceEvent| {
             clock.note(&event);
@@ -126,31 +157,26 @@ impl Worker {
             }
             tokens.note(&event);
             if matches!(event, TraceEvent::Token { .. }) {
-                first_token.get_or_insert_with(Instant::now);
+                first_token.get_or_insert_with(|| spent.secs());
             }
             // The engine may report its own end; the stored record is what counts here.
             if !matches!(event, TraceEvent::Done | TraceEvent::Failed { .. }) {
                 live.push(&event);
             }
-            too_long = begun.elapsed().as_secs_f64() > self.limits.max_job_secs;
+            too_long = spent.secs() > self.limits.max_job_secs;
             if too_long || live.stopped() || self.depot.shutting_down() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+                return ControlFlow::Break(());
             }
+            if matches!(event, TraceEvent::Progress { .. }) {
+                others();
+            }
+            ControlFlow::Continue(())
         };
-        // A panic is a bug, but one visitor's input must not end the service for all: the model is only read, never left
-        // half-changed.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            engine::pipeline::trace(&model.model, &request, &mut observe)
-        }));
-        if self.depot.shutting_down() && !live.stopped() {
+        let traced = trace_among(company, &model.model, &request, &mut observe).await;
+        if self.interrupted(&live) {
             return Ok(End::Interrupted);
         }
-        let mut outcome = match outcome {
-            Ok(outcome) => outcome?,
-            Err(_) => return Err(ServerError::Lost("the model")),
-        };
+        let mut outcome = traced?;
         if let Some(own) = &child_of
             && !self.same_units(own, &outcome)?
         {
@@ -165,19 +191,28 @@ impl Worker {
                 "The answer was broken off after {secs:.0} seconds, the most that a trace may take on this server."
             ));
         }
-        let ended = Instant::now();
+        let ended = spent.secs();
         let pace = Pace {
-            loading_secs,
-            answer_secs: (ended - first_token.unwrap_or(ended)).as_secs_f64(),
+            answer_secs: ended - first_token.unwrap_or(ended),
             tokens: outcome.record.tokens.len() as u32,
         };
-        self.keep(live, outcome, clock.finish(), child_of)?;
+        self.keep(&live, outcome, clock.finish(), child_of)?;
         // What was broken off tells nothing of how long such traces take.
         Ok(End::Finished((!stopped).then_some(pace)))
     }
 
+    /// Whether a trace ends only because the server goes down.
+    pub(crate) fn interrupted(&self, live: &Live) -> bool {
+        self.depot.shutting_down() && !live.stopped()
+    }
+
     /// What was asked, with its media, its options resolved for its model, and what was said in its sounds.
-    pub(crate) fn request(&mut self, stored: Stored) -> Result<TraceRequest, ServerError> {
+    pub(crate) fn request(
+        &self,
+        ears: &mut Ears,
+        model: &LoadedModel,
+        stored: Stored,
+    ) -> Result<TraceRequest, ServerError> {
         let turns = (stored.request.history.into_iter())
             .map(|turn| {
                 Ok(Turn {
@@ -187,7 +222,6 @@ impl Worker {
             })
             .collect::<Result<_, ServerError>>()?;
         let items = items(&*self.depot, stored.request.items)?;
-        let model = (self.models).get(&stored.request.model, stored.options.dtype)?;
         let options = stored.options.resolve(
             &self.limits.media,
             self.limits.max_new_tokens,
@@ -203,8 +237,35 @@ impl Worker {
             without: stored.child_of.map(|own| own.without).unwrap_or_default(),
             options,
         };
-        self.ears.listen(&mut request)?;
+        ears.listen(&mut request)?;
         Ok(request)
+    }
+
+    /// Whatever became of a trace is stored and told.
+    pub(crate) fn conclude(&self, live: Arc<Live>, end: Result<End, ServerError>, spent: &Spent) {
+        let end = end.unwrap_or_else(|error| {
+            let (code, message) = failure_of(&error);
+            End::Failed(code, message)
+        });
+        let pace = match &end {
+            End::Finished(pace) => *pace,
+            _ => None,
+        };
+        let begun = Instant::now();
+        self.tell(&live, end);
+        if let Some(pace) = pace {
+            // Reading the request and storing the record hold the next one up as well.
+            let secs = spent.secs() + begun.elapsed().as_secs_f64();
+            let took = Took {
+                front_secs: secs - pace.answer_secs,
+                answer_secs: pace.answer_secs,
+                tokens: pace.tokens,
+            };
+            self.depot.learn(&live.size, took);
+        }
+        let secs = spent.wall_secs();
+        tracing::info!(id = %live.id, secs = format!("{secs:.2}"), "trace ended");
+        self.depot.ended(live, secs);
     }
 
     /// Whether what was left out is what the parent's units mean; also where the parent was deleted meanwhile.
@@ -241,7 +302,7 @@ impl Worker {
         self.depot.finish(live, &json)
     }
 
-    fn conclude(&self, live: &Live, end: End) {
+    fn tell(&self, live: &Live, end: End) {
         match end {
             End::Finished(_) => {
                 let end = if live.stopped() {
@@ -306,14 +367,14 @@ fn items(depot: &dyn Depot, items: Vec<ItemView>) -> Result<Vec<Item>, ServerErr
 }
 
 /// Wall time per stage. The engine reports what is done, not what begins: a stage begins where the one before it ended.
-struct StageClock {
+pub(crate) struct StageClock {
     current: Stage,
     begun: Instant,
     done: Vec<(Stage, f64)>,
 }
 
 impl StageClock {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             current: Stage::Decode,
             begun: Instant::now(),

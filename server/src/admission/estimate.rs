@@ -20,6 +20,9 @@ const FADE: f64 = 0.97;
 /// Seconds below which a difference is no matter.
 const FLOOR_SECS: f64 = 0.02;
 
+/// Courses that a shared device's queue is imagined to take.
+const COURSES: usize = 7;
+
 /// Before anything was measured.
 pub(super) const GUESS: Expected = Expected {
     front_secs: 1.0,
@@ -66,8 +69,19 @@ impl Expected {
 
     /// What is left of a job that has come so far, and may write `max_tokens`.
     pub fn left_secs(&self, done: Progress, max_tokens: u32) -> f64 {
+        self.front_left_secs(done) + self.answer_left_secs(done, max_tokens)
+    }
+
+    fn front_left_secs(&self, done: Progress) -> f64 {
+        match done.tokens {
+            0 => (self.front_secs - done.secs).max(0.0),
+            _ => 0.0,
+        }
+    }
+
+    fn answer_left_secs(&self, done: Progress, max_tokens: u32) -> f64 {
         if done.tokens == 0 {
-            return (self.front_secs - done.secs).max(0.0) + self.token_secs * self.tokens;
+            return self.token_secs * self.tokens;
         }
         let written = f64::from(done.tokens);
         let most = (f64::from(max_tokens) - written).max(0.0);
@@ -172,28 +186,99 @@ impl Estimator {
         }
     }
 
-    /// Seconds until each waiting job begins, and last of all until a new one would, on a device that takes one at a time.
-    /// `running`: its size and how far it has come.
+    /// Seconds until each waiting job begins, and last of all until a new one would, on a device that makes `together` of one
+    /// model at a time: what comes before a first token one by one, answers each at an equal share of its speed. `running`:
+    /// their sizes and how far they have come.
     pub fn waits<'a>(
         &self,
-        running: Option<(&JobSize, Progress)>,
+        running: impl Iterator<Item = (&'a JobSize, Progress)>,
         waiting: impl Iterator<Item = &'a JobSize>,
+        together: usize,
     ) -> Vec<f64> {
-        let mut at = running.map_or(0.0, |(size, done)| {
-            let most = if size.model.is_empty() {
-                u32::MAX
-            } else {
-                size.max_new_tokens
-            };
-            self.expect(size).left_secs(done, most)
-        });
-        let mut waits = Vec::new();
-        for size in waiting {
-            waits.push(at);
-            at += self.expect(size).secs();
+        let running: Vec<(&JobSize, Progress)> = running.collect();
+        let waiting: Vec<&JobSize> = waiting.collect();
+        if together < 2 {
+            return self.course(&running, &waiting, together, &|_| 1.0);
         }
-        waits.push(at);
+        // A place is free when the first of several answers ends, which is sooner than they do on average: the mean of a few
+        // courses in which each answer is longer or shorter than usual.
+        let mut waits = vec![0.0; waiting.len() + 1];
+        for course in 0..COURSES {
+            let offset = course as f64 / COURSES as f64;
+            let stretch = |job: usize| 0.5 + (job as f64 * 0.618_034 + offset).fract();
+            let one = self.course(&running, &waiting, together, &stretch);
+            for (wait, secs) in waits.iter_mut().zip(one) {
+                *wait += secs / COURSES as f64;
+            }
+        }
         waits
+    }
+
+    /// One course that a queue may take: answers are as many times as long as usual as `stretch` says of each job.
+    fn course(
+        &self,
+        running: &[(&JobSize, Progress)],
+        waiting: &[&JobSize],
+        together: usize,
+        stretch: &dyn Fn(usize) -> f64,
+    ) -> Vec<f64> {
+        let expect = |job: usize, size: &JobSize| {
+            let expected = self.expect(size);
+            Expected {
+                tokens: expected.tokens * stretch(job),
+                ..expected
+            }
+        };
+        let mut model = "";
+        let mut device = Shared::default();
+        for (job, (size, done)) in running.iter().enumerate() {
+            model = &size.model;
+            let most = match size.model.is_empty() {
+                true => u32::MAX,
+                false => size.max_new_tokens,
+            };
+            let expected = expect(job, size);
+            device.now_secs += expected.front_left_secs(*done);
+            device.left.push(expected.answer_left_secs(*done, most));
+        }
+        let mut waits = Vec::new();
+        for (job, size) in (running.len()..).zip(waiting) {
+            // Another model's traces wait until all of this one's have ended.
+            let room = match size.model == model {
+                true => together,
+                false => 1,
+            };
+            device.work_until(room);
+            waits.push(device.now_secs);
+            let expected = expect(job, size);
+            device.now_secs += expected.front_secs;
+            device.left.push(expected.token_secs * expected.tokens);
+            model = &size.model;
+        }
+        device.work_until(together);
+        waits.push(device.now_secs);
+        waits
+    }
+}
+
+/// A device that several answers share.
+#[derive(Debug, Default)]
+struct Shared {
+    now_secs: f64,
+    /// What is left of each answer, were it alone.
+    left: Vec<f64>,
+}
+
+impl Shared {
+    /// Works until there is room for one more of `room`.
+    fn work_until(&mut self, room: usize) {
+        self.left.sort_by(|a, b| b.total_cmp(a));
+        while self.left.len() >= room.max(1)
+            && let Some(least) = self.left.pop()
+        {
+            self.now_secs += least * (self.left.len() + 1) as f64;
+            self.left.iter_mut().for_each(|secs| *secs -= least);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a job will cost, as far as its request tells. In: a request and its stored files. Out: numbers to estimate by.
 
 use app::data::{ItemView, RequestView};
+use engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::blobs::Blobs;
@@ -15,6 +16,8 @@ pub const FEATURES: usize = 8;
 pub struct JobSize {
     /// Name of the model; empty where nothing is known of the job.
     pub model: String,
+    /// In which precision that model is asked for.
+    pub dtype: Option<Precision>,
     /// Of everything typed, transcripts apart.
     pub text_bytes: u64,
     /// Pictures, sounds, films.
@@ -30,6 +33,7 @@ impl JobSize {
     pub fn of(request: &RequestView, options: &Options, blobs: &Blobs) -> Self {
         let mut size = Self {
             model: request.model.clone(),
+            dtype: options.dtype,
             text_bytes: (request.prompt.len() + request.system.len()) as u64,
             max_new_tokens: options.new_tokens(),
             ..Self::default()

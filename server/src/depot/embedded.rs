@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use app::data::ModelView;
 use attribution::event::TraceEvent;
+use engine::Precision;
 use tokio::sync::watch;
 
 use super::{Depot, Load, Stopped, Work};
@@ -235,6 +236,10 @@ impl Depot for Embedded {
 impl Work for Embedded {
     fn next(&self) -> Option<Job> {
         self.jobs.next()
+    }
+
+    fn next_like(&self, model: &str, dtype: Option<Precision>) -> Option<Arc<Live>> {
+        self.jobs.next_like(model, dtype)
     }
 
     fn begin(&self, live: &Live) -> Result<Stored, ServerError> {

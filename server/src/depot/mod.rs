@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use app::data::ModelView;
+use engine::Precision;
 
 use crate::admission::{Elsewhere, JobSize, Marks, Took};
 use crate::blobs::Blobs;
@@ -145,6 +146,10 @@ pub trait Depot: Send + Sync + 'static {
 pub trait Work: Depot {
     /// Blocks until there is a job; `None` when the house goes down.
     fn next(&self) -> Option<Job>;
+    /// The next job, if it is a trace by this model in this precision; at once. None where traces are made one by one.
+    fn next_like(&self, _model: &str, _dtype: Option<Precision>) -> Option<Arc<Live>> {
+        None
+    }
     /// Notes that a trace is being made, so that a crash counts against it; what is asked.
     fn begin(&self, live: &Live) -> Result<Stored, ServerError>;
     /// Stores the record, as JSON, whose media are in [`Depot::files`].

@@ -110,6 +110,7 @@ pub fn config(data: PathBuf) -> ServeConfig {
         },
         site: None,
         queue: 8,
+        together: 1,
         metrics: None,
         drain_secs: 0,
         access: AccessConfig::default(),

@@ -25,5 +25,6 @@ mod refusals;
 mod retention;
 mod share;
 mod survival;
+mod together;
 mod views;
 mod without;

@@ -138,6 +138,7 @@ fn web(dir: &Path, nats: NatsArgs, traces: usize) -> ServeConfig {
         data: dir.join("web"),
         models: ModelsConfig::default(),
         site: None,
+        together: 1,
         queue: traces + 1,
         metrics: None,
         drain_secs: 0,
