@@ -239,7 +239,7 @@ impl Visitor {
                 return None;
             }
             Err(error) => {
-                self.fault(what, error.without_url());
+                self.fault(what, why(&error));
                 return None;
             }
         };
@@ -249,7 +249,7 @@ impl Visitor {
                 Some(String::from_utf8_lossy(&bytes).into_owned())
             }
             Err(error) => {
-                self.fault(what, error.without_url());
+                self.fault(what, why(&error));
                 None
             }
         }
@@ -286,7 +286,7 @@ impl Visitor {
             let response = match asked.json(&request).send().await {
                 Ok(response) => response,
                 Err(error) => {
-                    self.fault("submit", error.without_url());
+                    self.fault("submit", why(&error));
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
                 }
@@ -320,13 +320,13 @@ impl Visitor {
         let events = format!("{}/api/traces/{id}/events", self.url);
         let response = match self.client.get(events).send().await {
             Ok(response) => response,
-            Err(error) => return self.fault("events", error.without_url()),
+            Err(error) => return self.fault("events", why(&error)),
         };
         let (mut bytes, mut text, mut first) = (response.bytes_stream(), String::new(), true);
         while let Some(part) = bytes.next().await {
             match part {
                 Ok(part) => text.push_str(&String::from_utf8_lossy(&part)),
-                Err(error) => return self.fault("events", error.without_url()),
+                Err(error) => return self.fault("events", why(&error)),
             }
             if first && text.contains("\"type\":\"token\"") {
                 self.note("first token", begun);
@@ -345,6 +345,15 @@ impl Visitor {
 
 fn lock(measured: &Shared) -> std::sync::MutexGuard<'_, Measured> {
     measured.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is at the bottom of an error; the address of each page would make each a kind of its own.
+fn why(error: &reqwest::Error) -> String {
+    let mut bottom: &dyn std::error::Error = error;
+    while let Some(deeper) = bottom.source() {
+        bottom = deeper;
+    }
+    bottom.to_string()
 }
 
 /// Resident memory of a process, where the system tells (Linux).
