@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use app::data::{ItemView, RequestView, TurnView};
 use axum::body::to_bytes;
@@ -10,10 +11,12 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::StreamExt;
 use media::Family;
 use serde_json::Value;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
 use super::{AppState, blocking};
 use crate::blobs::{self, Blobs};
@@ -23,10 +26,17 @@ use crate::sample::{Block, GivenTranscript, MediaKind, Options, Sample};
 /// Longest file name that is kept for display.
 const MAX_NAME_CHARS: usize = 200;
 
+/// How long a body that is refused is read on and forgotten: who is still sending when the connection closes (a proxy, a
+/// browser) reports a broken connection instead of our sentence.
+const MOST_DRAIN: Duration = Duration::from_secs(10);
+
 /// Reads the body: the question with its files stored (its model is not chosen yet), and the options.
 pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Options), ApiError> {
     let declared = content_length(request.headers());
     if declared.is_some_and(|bytes| bytes > state.limits.max_request_bytes) {
+        let mut rest = request.into_body().into_data_stream();
+        let rest = async { while let Some(Ok(_)) = rest.next().await {} };
+        let _ = timeout(MOST_DRAIN, rest).await;
         return Err(request_too_large(state));
     }
     let _permit = state.upload_permit()?;
@@ -43,7 +53,7 @@ pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Op
             })?;
         (parse(&body)?, Vec::new())
     } else if kind.starts_with("multipart/form-data") {
-        let multipart = Multipart::from_request(request, state)
+        let mut form = Multipart::from_request(request, state)
             .await
             .map_err(|rejection| {
                 ApiError::bad_request(format!(
@@ -51,7 +61,14 @@ pub async fn read(state: &AppState, request: Request) -> Result<(RequestView, Op
                     rejection.body_text()
                 ))
             })?;
-        read_form(state, multipart).await?
+        match read_form(state, &mut form).await {
+            Ok(read) => read,
+            Err(refused) => {
+                let rest = async { while let Ok(Some(_)) = form.next_field().await {} };
+                let _ = timeout(MOST_DRAIN, rest).await;
+                return Err(refused);
+            }
+        }
     } else {
         let message = "Send multipart/form-data with a field `request` and the files it names, or application/json.";
         return Err(ApiError::new(
@@ -166,7 +183,7 @@ impl Drop for Incoming {
 
 async fn read_form(
     state: &AppState,
-    mut form: Multipart,
+    form: &mut Multipart,
 ) -> Result<(Sample, Vec<Incoming>), ApiError> {
     let mut sample = None;
     let mut files: Vec<Incoming> = Vec::new();
