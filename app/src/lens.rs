@@ -37,7 +37,7 @@ pub struct Parameter {
 }
 
 /// Every number of the curation.
-pub const PARAMETERS: [Parameter; 5] = [
+pub const PARAMETERS: [Parameter; 6] = [
     Parameter {
         key: "coverage",
         label: "Coverage",
@@ -77,6 +77,14 @@ pub const PARAMETERS: [Parameter; 5] = [
         max: 4.0,
         step: 0.1,
         of: |c| &mut c.gamma,
+    },
+    Parameter {
+        key: "reach",
+        label: "Reach in time",
+        about: "A vote for a second goes to its neighbours too, if they score at most this much less. 0: to the second alone.",
+        max: 1.0,
+        step: 0.05,
+        of: |c| &mut c.reach,
     },
 ];
 

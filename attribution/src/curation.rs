@@ -39,6 +39,9 @@ pub struct CurationConfig {
     pub use_p_min: bool,
     /// Which units a token's trace is chosen from.
     pub competition: Competition,
+    /// A second of a sound or film is no source by itself but a slice of one: a vote for it goes to the stretch of slices around
+    /// it whose scores are less than this share below its own. 0, the paper's: to the one slice alone.
+    pub reach: f64,
 }
 
 impl Default for CurationConfig {
@@ -56,6 +59,7 @@ impl Default for CurationConfig {
             use_runs: true,
             use_p_min: true,
             competition: Competition::All,
+            reach: 0.0,
         }
     }
 }
@@ -89,11 +93,12 @@ impl Competition {
 }
 
 impl Default for Method {
-    /// What new traces use: the paper's, but curated together (DESIGN.md has the numbers).
+    /// What new traces use: the paper's, but curated together, with votes for stretches (DESIGN.md has the numbers).
     fn default() -> Self {
         Self {
             curation: CurationConfig {
                 competition: Competition::Together,
+                reach: 0.7,
                 ..CurationConfig::default()
             },
             ..Self::paper()
@@ -113,15 +118,19 @@ impl Method {
     }
 }
 
-/// One token's vote: the unit it was traced to, its tag, and its confidence.
+/// One token's vote, or a part of it: the unit it was traced to, its tag, and its confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Vote {
-    /// The unit with the highest score.
+    /// The unit with the highest score, or one of the stretch around it.
     pub unit: u32,
     /// The token's part of speech.
     pub pos: Upos,
-    /// That unit's score.
+    /// The score of the unit, or of the whole stretch.
     pub confidence: f64,
+    /// Which part of the token's vote this is: 1 but in a stretch.
+    pub part: f64,
+    /// The token; its parts stand together.
+    pub token: u32,
 }
 
 impl CurationConfig {
@@ -150,38 +159,45 @@ impl CurationConfig {
 pub fn rank(votes: &[Vote], config: &CurationConfig) -> Vec<Citation> {
     let weights: Vec<f64> = votes
         .iter()
-        .map(|v| config.vote_weight(v.pos, v.confidence))
+        .map(|v| config.vote_weight(v.pos, v.confidence) * v.part)
         .collect();
     let total = weights.iter().fold(0.0, |sum, w| sum + w);
     // Finite weights may still sum to infinity: then shares mean nothing.
     if !(total > 0.0 && total.is_finite()) {
         return Vec::new();
     }
-    // A chunk has few distinct units: a list in first-seen order serves as the map.
-    let mut ranked: Vec<Citation> = Vec::new();
-    let mut run_unit = None;
-    let mut run_weight = 0.0;
+    // A chunk has few distinct units: a list in first-seen order serves as the map. With each, the run that it is in, and which
+    // voter was its last.
+    let mut ranked: Vec<(Citation, f64, usize)> = Vec::new();
+    let (mut voters, mut token) = (0, None);
     for (vote, &weight) in votes.iter().zip(&weights) {
-        run_weight = if run_unit == Some(vote.unit) {
-            run_weight + weight
-        } else {
-            weight
-        };
-        run_unit = Some(vote.unit);
-        match ranked.iter_mut().find(|c| c.unit == vote.unit) {
-            Some(entry) => {
+        if token.replace(vote.token) != Some(vote.token) {
+            voters += 1;
+        }
+        match ranked.iter_mut().find(|own| own.0.unit == vote.unit) {
+            Some((entry, run, last)) => {
+                *run = if *last + 1 >= voters {
+                    *run + weight
+                } else {
+                    weight
+                };
+                *last = voters;
                 entry.mass += weight;
                 // Weights are never negative, so the longest prefix of a run is its heaviest.
-                entry.run = entry.run.max(run_weight);
+                entry.run = entry.run.max(*run);
             }
-            None => ranked.push(Citation {
-                unit: vote.unit,
-                score: 0.0,
-                mass: weight,
-                run: run_weight,
-            }),
+            None => {
+                let entry = Citation {
+                    unit: vote.unit,
+                    score: 0.0,
+                    mass: weight,
+                    run: weight,
+                };
+                ranked.push((entry, weight, voters));
+            }
         }
     }
+    let mut ranked: Vec<Citation> = ranked.into_iter().map(|own| own.0).collect();
     let alpha = if config.use_runs { config.alpha } else { 1.0 };
     for entry in &mut ranked {
         entry.mass /= total;
@@ -230,6 +246,8 @@ pub struct Curator<'a> {
     units: &'a [Unit],
     /// Per unit: its group, or none where it may not be cited.
     groups: Vec<Option<Group>>,
+    /// Per unit: the slices before and after it; empty where votes have no reach.
+    beside: Vec<[Option<u32>; 2]>,
     method: &'a Method,
 }
 
@@ -248,6 +266,11 @@ impl<'a> Curator<'a> {
             sources,
             units,
             groups,
+            beside: if method.curation.reach > 0.0 {
+                time::slices_beside(sources, units)
+            } else {
+                Vec::new()
+            },
             method,
         }
     }
@@ -276,13 +299,17 @@ impl<'a> Curator<'a> {
                 if let Some((unit, confidence)) = self.winner(masses, of)
                     && let Some(group) = self.groups[unit as usize]
                 {
-                    let pos = token.pos;
-                    let vote = Vote {
-                        unit,
-                        pos,
-                        confidence,
-                    };
-                    votes.push((group, vote));
+                    let (parts, confidence) = self.stretch(masses, unit, confidence);
+                    votes.extend(parts.into_iter().map(|(unit, part)| {
+                        let vote = Vote {
+                            unit,
+                            pos: token.pos,
+                            confidence,
+                            part,
+                            token: index as u32,
+                        };
+                        (group, vote)
+                    }));
                 }
             };
             match self.method.curation.competition {
@@ -291,6 +318,41 @@ impl<'a> Curator<'a> {
             }
         }
         votes
+    }
+
+    /// A vote for a slice as one for the stretch around it: its units, each with its part, and the score of them all. Every
+    /// other unit stands alone.
+    fn stretch(&self, masses: &[UnitMass], unit: u32, score: f64) -> (Vec<(u32, f64)>, f64) {
+        let rule = self.method.unit_score;
+        let mut parts = vec![(unit, 1.0)];
+        let (Some(beside), Some(own)) = (
+            self.beside.get(unit as usize),
+            masses.iter().find(|mass| mass.0 == unit),
+        ) else {
+            return (parts, score);
+        };
+        parts[0].1 = score;
+        let least = score * (1.0 - self.method.curation.reach.min(1.0));
+        let positions = |unit: u32| self.units[unit as usize].positions;
+        let (mut sum, mut max, mut count) = (own.1, own.2, positions(unit));
+        for (side, first) in beside.iter().enumerate() {
+            let mut at = *first;
+            while let Some(next) = at
+                && let Some(mass) = masses.iter().find(|mass| mass.0 == next)
+            {
+                let value = rule.of(mass.1, mass.2, positions(next));
+                if !(value > 0.0 && value >= least) {
+                    break;
+                }
+                parts.push((next, value));
+                (sum, max) = (sum + mass.1, max.max(mass.2));
+                count = count.saturating_add(positions(next));
+                at = self.beside.get(next as usize).and_then(|own| own[side]);
+            }
+        }
+        let whole: f64 = parts.iter().map(|(_, value)| value).sum();
+        parts.iter_mut().for_each(|(_, value)| *value /= whole);
+        (parts, rule.of(sum, max, count))
     }
 
     /// The unit with the highest score (first wins a tie) among those of `group`, or among all; none if nothing scores.

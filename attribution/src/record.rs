@@ -14,7 +14,7 @@ pub(crate) use check::check_counts;
 pub use settings::{AudioUnits, ChunkSize, Settings, Turn};
 
 /// The version written by this code. Every version ever shipped still loads (see `tests/golden`).
-pub const RECORD_VERSION: u32 = 2;
+pub const RECORD_VERSION: u32 = 3;
 
 /// Most sources of a record.
 pub const MAX_SOURCES: usize = 1_000;
@@ -44,7 +44,7 @@ pub struct Record {
     pub tokens: Vec<Token>,
     /// Chunks of `response`; they partition it.
     pub chunks: Vec<Chunk>,
-    /// One per signal, in the order of [`SignalKind::ALL`]; records of version 1 have the first three.
+    /// One per signal, in the order of [`SignalKind::ALL`]; records of version 1 have the first three, of version 2 five.
     pub signals: Vec<SignalTrace>,
     /// The settings with which `attributions` were made.
     pub method: Method,
@@ -274,7 +274,7 @@ pub struct Chunk {
     pub token_end: u32,
 }
 
-/// The token-level signals: the paper's three, and two of ours.
+/// The token-level signals: the paper's three, and three of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignalKind {
@@ -288,16 +288,19 @@ pub enum SignalKind {
     AttFocus,
     /// AttFocus above each position's mean over the steps before.
     AttRise,
+    /// AttMean and what the values of the two layers of most focus add to the chosen logit, their geometric mean.
+    AttValue,
 }
 
 impl SignalKind {
     /// Every signal, in record order. A new one is appended, and raises the record's version.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AttMean,
         Self::AttRaw,
         Self::AttGrads,
         Self::AttFocus,
         Self::AttRise,
+        Self::AttValue,
     ];
 
     /// The name used in records, flags and URLs.
@@ -308,6 +311,7 @@ impl SignalKind {
             Self::AttGrads => "attgrads",
             Self::AttFocus => "attfocus",
             Self::AttRise => "attrise",
+            Self::AttValue => "attvalue",
         }
     }
 }

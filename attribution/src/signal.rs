@@ -19,6 +19,7 @@ impl SignalKind {
             Self::AttGrads => 2,
             Self::AttFocus => 3,
             Self::AttRise => 4,
+            Self::AttValue => 5,
         }
     }
 }

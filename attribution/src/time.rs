@@ -1,7 +1,7 @@
 //! Time: bins of a sound or film, and cited seconds merged where they touch.
 //! In: a duration and a bin length or segments; cited units. Out: bins that cover the duration; intervals.
 
-use crate::record::{Citation, Extent, Interval, Source, Unit};
+use crate::record::{Citation, Extent, Interval, Source, SourceItem, Track, Unit};
 
 /// Gaps below this are rounding, not time.
 const TOUCH_SECS: f64 = 1e-6;
@@ -141,6 +141,48 @@ pub fn cited_intervals(sources: &[Source], units: &[Unit], cited: &[Citation]) -
                 mass,
             }),
             _ => {}
+        }
+    }
+    out
+}
+
+/// Per unit: the slices of the same track that end where it begins and begin where it ends. Units are slices where time was cut
+/// evenly; what follows the words that are said has a sense of its own, and nothing beside it.
+pub(crate) fn slices_beside(sources: &[Source], units: &[Unit]) -> Vec<[Option<u32>; 2]> {
+    let mut out = vec![[None; 2]; units.len()];
+    // Of each track of the source at hand, the unit seen last and its end.
+    let mut last: Vec<(Track, usize, f64)> = Vec::new();
+    let mut at = None;
+    for (index, unit) in units.iter().enumerate() {
+        if at.replace(unit.source) != Some(unit.source) {
+            last.clear();
+        }
+        let said = sources
+            .get(unit.source as usize)
+            .is_none_or(|source| match &source.item {
+                SourceItem::Audio { transcript, .. } => transcript.is_some(),
+                _ => false,
+            });
+        let Extent::Time {
+            start_secs,
+            end_secs,
+            track,
+        } = unit.extent
+        else {
+            continue;
+        };
+        if said {
+            continue;
+        }
+        match last.iter_mut().find(|own| own.0 == track) {
+            Some((_, before, end)) => {
+                if (start_secs - *end).abs() <= TOUCH_SECS {
+                    out[index][0] = Some(*before as u32);
+                    out[*before][1] = Some(index as u32);
+                }
+                (*before, *end) = (index, end_secs);
+            }
+            None => last.push((track, index, end_secs)),
         }
     }
     out

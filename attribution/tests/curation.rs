@@ -32,9 +32,9 @@ fn parse(line: &str) -> Option<(CurationConfig, Vec<Vote>, Vec<u32>)> {
         use_p_min: on("p_min"),
         ..CurationConfig::default()
     };
-    let votes = tokens
-        .split_whitespace()
-        .map(|token| {
+    let votes = (0..)
+        .zip(tokens.split_whitespace())
+        .map(|(number, token)| {
             let parts: Vec<&str> = token.split(':').collect();
             let [unit, tag, confidence] = parts.as_slice() else {
                 return None;
@@ -43,6 +43,8 @@ fn parse(line: &str) -> Option<(CurationConfig, Vec<Vote>, Vec<u32>)> {
                 unit: unit.parse().ok()?,
                 pos: Upos::from_name(tag)?,
                 confidence: confidence.parse().ok()?,
+                part: 1.0,
+                token: number,
             })
         })
         .collect::<Option<_>>()?;
@@ -72,6 +74,8 @@ fn votes_that_weigh_nothing_cite_nothing() {
         unit: 0,
         pos,
         confidence,
+        part: 1.0,
+        token: 0,
     };
     let config = CurationConfig::default();
     assert!(curate(&[], &config).is_empty());
@@ -95,12 +99,55 @@ fn votes_that_weigh_nothing_cite_nothing() {
 }
 
 fn votes() -> impl Strategy<Value = Vec<Vote>> {
-    let vote = (0u32..6, 0usize..17, -0.2f64..1.0).prop_map(|(unit, tag, confidence)| Vote {
+    // One token may vote twice, for two seconds of a stretch.
+    let vote =
+        (0u32..6, 0usize..17, -0.2f64..1.0, 0u32..2).prop_map(|(unit, tag, confidence, next)| {
+            let vote = Vote {
+                unit,
+                pos: Upos::ALL[tag],
+                confidence,
+                part: 1.0,
+                token: 0,
+            };
+            (vote, next)
+        });
+    prop::collection::vec(vote, 0..40).prop_map(|votes| {
+        let mut token = 0;
+        let numbered = votes.into_iter().map(|(vote, next)| {
+            token += next;
+            Vote { token, ..vote }
+        });
+        numbered.collect()
+    })
+}
+
+#[test]
+fn a_run_goes_on_where_a_stretch_shares_the_vote() {
+    let vote = |token, unit, part| Vote {
         unit,
-        pos: Upos::ALL[tag],
-        confidence,
-    });
-    prop::collection::vec(vote, 0..40)
+        pos: Upos::Noun,
+        confidence: 1.0,
+        part,
+        token,
+    };
+    // Two tokens for the stretch of 3 and 4, one for 7, one for 4 alone.
+    let votes = [
+        vote(0, 3, 0.5),
+        vote(0, 4, 0.5),
+        vote(1, 4, 0.75),
+        vote(1, 3, 0.25),
+        vote(2, 7, 1.0),
+        vote(3, 4, 1.0),
+    ];
+    let ranked = rank(&votes, &CurationConfig::default());
+    let of = |unit: u32| {
+        let own = ranked.iter().filter(|own| own.unit == unit);
+        own.map(|own| (own.mass * 4.0, own.run * 4.0))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(3), [(0.75, 0.75)]);
+    assert_eq!(of(4), [(2.25, 1.25)]);
+    assert_eq!(of(7), [(1.0, 1.0)]);
 }
 
 proptest! {

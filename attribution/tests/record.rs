@@ -16,16 +16,19 @@ fn methods() -> Vec<Method> {
         for unit_score in UnitScore::ALL {
             for cite_prompt in [false, true] {
                 for competition in [Competition::All, Competition::Together, Competition::Apart] {
-                    let curation = CurationConfig {
-                        competition,
-                        ..CurationConfig::default()
-                    };
-                    out.push(Method {
-                        signal,
-                        unit_score,
-                        cite_prompt,
-                        curation,
-                    });
+                    for reach in [0.0, 0.7] {
+                        let curation = CurationConfig {
+                            competition,
+                            reach,
+                            ..CurationConfig::default()
+                        };
+                        out.push(Method {
+                            signal,
+                            unit_score,
+                            cite_prompt,
+                            curation,
+                        });
+                    }
                 }
             }
         }
@@ -171,6 +174,14 @@ fn golden_records_load() {
     assert_eq!(golden, record);
     assert_eq!(recurate(&golden, &golden.method), golden.attributions);
 
+    // Version 2: five signals, and votes without reach.
+    let second = read(2).unwrap();
+    let (short, _) = sample::traced(&second.method);
+    assert_eq!(second.method.curation.reach, 0.0);
+    assert_eq!(second.signals, short.signals[..5]);
+    assert_eq!(second.attributions, short.attributions);
+    assert_eq!(recurate(&second, &second.method), second.attributions);
+
     // Version 1: the paper's three signals, curated as the paper does; what they say has not changed.
     let (mut paper, _) = sample::traced(&Method::paper());
     for signal in &mut paper.signals {
@@ -196,12 +207,12 @@ fn golden_records_load() {
 fn other_versions_and_damage_are_refused() {
     let (record, _) = sample::traced(&Method::default());
     let json = record.to_json().unwrap();
-    let newer = json.replacen("\"version\":2", "\"version\":3", 1);
+    let newer = json.replacen("\"version\":3", "\"version\":4", 1);
     assert!(matches!(
         Record::from_json(&newer),
         Err(AttributionError::RecordVersion {
-            found: 3,
-            newest: 2
+            found: 4,
+            newest: 3
         })
     ));
     assert!(matches!(

@@ -61,5 +61,5 @@ test('the record names what it was made with', async ({ page }) => {
   const trace = await (await page.request.get(`/api/traces/${id}`)).json();
   expect(trace.version).toBeGreaterThanOrEqual(1);
   expect(trace.receipt.model_hash).not.toBe('');
-  expect(trace.signals.map((s: { signal: string }) => s.signal)).toEqual(['attmean', 'attraw', 'attgrads', 'attfocus', 'attrise']);
+  expect(trace.signals.map((s: { signal: string }) => s.signal)).toEqual(['attmean', 'attraw', 'attgrads', 'attfocus', 'attrise', 'attvalue']);
 });

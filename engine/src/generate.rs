@@ -10,12 +10,13 @@ use crate::signals::StepScores;
 use crate::{Company, EngineError};
 
 /// One generated token.
-#[derive(Debug)]
 pub(crate) struct Step<'a> {
     pub(crate) id: u32,
     /// Before any rule.
     pub(crate) logits: &'a [f32],
     pub(crate) scores: StepScores,
+    /// Of which more may be asked about this step.
+    pub(crate) session: &'a dyn Session,
 }
 
 /// Generates until an end id, `max_new_tokens`, or a `Break` from `observe`, which sees every step, the end id's too.
@@ -48,6 +49,7 @@ pub(crate) async fn generate_among<'m>(
             id,
             logits: session.logits(),
             scores,
+            session: &*session,
         })?;
         if end_ids.contains(&id) {
             break Finish::End;

@@ -162,6 +162,16 @@ impl RmsNorm {
         candle_nn::ops::rms_norm(x, &self.weight, self.eps as f32)
     }
 
+    /// The same with the scale taken as it was: a direction at the output -> the direction at the input `x`, in f32.
+    pub(crate) fn scaled(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let x = x.to_dtype(DType::F32)?;
+        let scaled = grad
+            .to_dtype(DType::F32)?
+            .broadcast_mul(&self.weight.to_dtype(DType::F32)?)?;
+        let mean_square = (x.sqr()?.sum_keepdim(1)? / x.dim(1)? as f64)?;
+        scaled.broadcast_mul(&(mean_square + self.eps)?.sqrt()?.recip()?)
+    }
+
     /// Gradient at the output and the input `x`, both `[1, dim]`, -> gradient at the input, in f32.
     ///
     /// With `r = (mean(x^2) + eps)^-1/2` and `u = grad * weight`: `r u - x r^3 mean(u x)`.

@@ -5,6 +5,7 @@
 
 mod attention;
 pub mod bench;
+mod clip;
 pub mod company;
 mod cpu;
 mod decoder;
@@ -32,6 +33,7 @@ mod weights;
 mod whisper_blocks;
 
 pub use candle_core::Device;
+pub use clip::Clip;
 pub use company::Company;
 pub use error::EngineError;
 pub use load::{DeviceMemory, ModelFiles, default_device, device_memory};

@@ -231,6 +231,8 @@ pub(crate) trait Session {
     fn logits(&self) -> &[f32];
     /// Every signal of this step, its token being `chosen`.
     fn signals(&self, chosen: u32) -> Result<StepScores, EngineError>;
+    /// What the values of some layers add to the logit of `chosen` in this step, per prompt position, never below 0 in a layer.
+    fn values(&self, chosen: u32, layers: &[usize]) -> Result<Vec<f32>, EngineError>;
     /// Feeds the chosen token; afterwards `logits` are those of the next.
     fn advance(&mut self, chosen: u32) -> Result<(), EngineError>;
     /// Back to the end of the prompt, computing other signals from there; `logits` stay those of the last step.

@@ -15,7 +15,7 @@ use crate::faithfulness::rescore;
 use crate::generate::generate_among;
 use crate::looks;
 use crate::model::{DecodedSource, DecodedTurn, Encoded, Family, Prompt};
-use crate::signals::Derived;
+use crate::signals::{Derived, spread_row};
 use crate::sources::SourceDecoder;
 use crate::{Company, EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 
@@ -244,6 +244,12 @@ async fn answer<'m>(
                 text += &detokenizer.finish();
             }
             derived.push(&step_scores);
+            let added = step.session.values(step.id, &derived.focused())?;
+            let added = match kept {
+                Some(kept) => spread_row(&added, kept),
+                None => added,
+            };
+            derived.value(&step_scores, &added);
             if let Some(scores) = scores.as_mut() {
                 scores.push(&step_scores);
                 scores.push_derived(&derived);

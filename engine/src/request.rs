@@ -137,6 +137,8 @@ pub struct RawScores {
     pub attfocus: Vec<f32>,
     /// `[T, P]`; empty where the units are not known.
     pub attrise: Vec<f32>,
+    /// `[T, P]`; empty where the units are not known.
+    pub attvalue: Vec<f32>,
 }
 
 impl RawScores {
@@ -152,5 +154,6 @@ impl RawScores {
     pub(crate) fn push_derived(&mut self, derived: &crate::signals::Derived) {
         self.attfocus.extend(&derived.attfocus);
         self.attrise.extend(&derived.attrise);
+        self.attvalue.extend(&derived.attvalue);
     }
 }

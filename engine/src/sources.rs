@@ -156,7 +156,11 @@ impl<'a> SourceDecoder<'a> {
         let thumbnail_every = indices.len().div_ceil(MAX_THUMBNAILS).max(1);
         let (mut frames, mut thumbnails) = (Vec::with_capacity(indices.len()), Vec::new());
         let (mut done, mut held_bytes) = (0, 0);
-        for batch in indices.chunks(self.frames_at_once(info.width, info.height)) {
+        for batch in indices.chunks(frames_at_once(
+            &self.options.limits,
+            info.width,
+            info.height,
+        )) {
             for picture in film.frames(batch).map_err(failed)? {
                 let picture = rgb(picture);
                 let frame =
@@ -209,12 +213,6 @@ impl<'a> SourceDecoder<'a> {
         })
     }
 
-    /// How many full-size frames may be in memory together; more are decoded in several passes.
-    fn frames_at_once(&self, width: u32, height: u32) -> usize {
-        let frame_bytes = u64::from(width) * u64::from(height) * 3;
-        (self.options.limits.max_decoded_bytes / 2 / frame_bytes.max(1)).max(1) as usize
-    }
-
     /// A film whose sound cannot be decoded is still seen.
     fn film_sound(&mut self, file: &MediaItem, film: &Film<'_>) -> Option<Sound> {
         match film.sound() {
@@ -248,7 +246,13 @@ impl<'a> SourceDecoder<'a> {
     }
 }
 
-fn rgb(picture: Picture) -> Rgb {
+/// How many full-size frames may be in memory together; more are decoded in several passes.
+pub(crate) fn frames_at_once(limits: &media::Limits, width: u32, height: u32) -> usize {
+    let frame_bytes = u64::from(width) * u64::from(height) * 3;
+    (limits.max_decoded_bytes / 2 / frame_bytes.max(1)).max(1) as usize
+}
+
+pub(crate) fn rgb(picture: Picture) -> Rgb {
     Rgb {
         width_px: picture.width as usize,
         height_px: picture.height as usize,

@@ -90,7 +90,7 @@ fn every_world_task_is_written_and_traced_in_the_packages_form() {
     assert_eq!(records.len(), samples.len());
     let bytes = std::fs::read(dir.path().join("s.safetensors")).unwrap();
     let scores = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(scores.len(), 7 * samples.len());
+    assert_eq!(scores.len(), 8 * samples.len());
     for (i, (record, sample)) in records.iter().zip(&samples).enumerate() {
         for key in [
             "id",
@@ -486,4 +486,92 @@ fn the_world_is_evaluated_the_same_way_every_time() {
     assert!(csv.starts_with("task,signal,unit_score,"));
     let complaint = fails(dir.path(), &["eval", "world", "--tasks", "tea"]);
     assert!(complaint.contains("visual-qa"), "{complaint}");
+}
+
+#[test]
+fn clip_is_compared_where_a_checkpoint_is_given() {
+    let dir = tempdir().expect("a directory");
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/clip/checkpoint");
+    let world = [
+        "eval",
+        "world",
+        "--tasks",
+        "visual-qa,audio-qa,video-qa",
+        "--n",
+        "1",
+    ];
+    let more = ["--clip", clip, "--json", "clip.json"];
+    let output = omnitrace(dir.path(), &[&world[..], &more[..]].concat());
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        table
+            .lines()
+            .any(|line| line.trim_start().starts_with("clip ")),
+        "{table}"
+    );
+    let report = json_of(&dir.path().join("clip.json"));
+    let own = |task: &str| report["tasks"][task]["scores"]["clip"]["baseline"].clone();
+    for (task, marks) in [
+        ("visual-qa", &["text_f1", "image_f1"][..]),
+        ("audio-qa", &["text_f1"][..]),
+        ("video-qa", &["text_f1", "time_f1", "interval_iou"][..]),
+    ] {
+        for mark in marks {
+            let value = own(task)[*mark].as_f64().unwrap_or(-1.0);
+            assert!((0.0..=1.0).contains(&value), "{task} {mark}: {}", own(task));
+        }
+    }
+    assert!(
+        own("audio-qa").get("time_f1").is_none(),
+        "CLIP hears nothing"
+    );
+
+    let labelled = json!([{
+        "question": [{"text": "Anna: I bought a red car.\n"}, {"text": "Emma: I sold a boat.\n"}],
+        "prompt": "Summarize the conversation.\n",
+        "labels": [{"text_source": [0]}, {"text_source": [1]}],
+    }]);
+    std::fs::write(dir.path().join("mine.json"), labelled.to_string()).expect("written");
+    let output = omnitrace(
+        dir.path(),
+        &["eval", "labelled", "mine.json", "--clip", clip],
+    );
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        table
+            .lines()
+            .any(|line| line.trim_start().starts_with("clip ")),
+        "{table}"
+    );
+
+    let complaint = fails(
+        dir.path(),
+        &["eval", "world", "--n", "1", "--clip", "nowhere"],
+    );
+    assert!(
+        complaint.contains("nowhere") && complaint.contains("preprocessor_config.json"),
+        "{complaint}"
+    );
+    let other = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../fixtures/whisper/checkpoint"
+    );
+    let complaint = fails(
+        dir.path(),
+        &["eval", "labelled", "mine.json", "--clip", other],
+    );
+    assert!(
+        complaint.contains("config.json") && complaint.contains("whisper"),
+        "{complaint}"
+    );
 }

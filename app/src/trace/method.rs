@@ -194,5 +194,6 @@ fn about(kind: SignalKind) -> &'static str {
         SignalKind::AttGrads => "Attention times the gradient of the chosen word, last layer",
         SignalKind::AttFocus => "Attention, layers weighted by how much they put on few sources",
         SignalKind::AttRise => "The same above what each position usually gets",
+        SignalKind::AttValue => "Attention whose values say the chosen word",
     }
 }

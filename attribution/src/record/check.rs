@@ -28,8 +28,8 @@ impl Record {
         let Versioned { version } =
             serde_json::from_str(json).map_err(AttributionError::RecordJson)?;
         let record: Self = match version {
-            // Version 2 appended two signals and a competition: what was there reads as before.
-            1 | 2 => serde_json::from_str(json).map_err(AttributionError::RecordJson)?,
+            // Version 2 appended two signals and a competition, version 3 a signal and a reach: what was there reads as before.
+            1..=3 => serde_json::from_str(json).map_err(AttributionError::RecordJson)?,
             found => {
                 return Err(AttributionError::RecordVersion {
                     found,

@@ -1,4 +1,4 @@
-//! Time of a decode step: without signals, with attention's two, with all three, in turn; and against memory's speed.
+//! Time of a decode step: without signals, with attention's two, with each further one, in turn; and against memory's speed.
 
 use std::time::Instant;
 
@@ -38,9 +38,19 @@ pub struct DecodeReport {
     pub threads: usize,
     /// Without signals.
     pub untraced_secs_per_token: ModeTimes,
+    /// With attmean and attraw, against without, round by round.
+    pub means_over_untraced: Spread,
+    /// With attfocus besides, against attmean and attraw alone, round by round.
+    pub attfocus_over_means: Spread,
+    /// With attrise besides, and attfocus of which it is made, against attmean and attraw alone, round by round.
+    pub attrise_over_means: Spread,
+    /// With attvalue besides (and those), against attmean and attraw alone, round by round.
+    pub attvalue_over_means: Spread,
+    /// Time in which both are made of the rows, over the time of the steps within which it lies.
+    pub focus_and_rise_share_of_step: Spread,
     /// With attmean, attraw, attfocus and attrise, against without, round by round.
     pub attention_over_untraced: Spread,
-    /// With all three signals, against without, round by round.
+    /// With all signals, against without, round by round.
     pub everything_over_untraced: Spread,
     /// Bytes of weights, keys and values that one step reads.
     pub bytes_per_token: usize,
@@ -50,8 +60,38 @@ pub struct DecodeReport {
     pub share_of_memory_speed: Spread,
 }
 
-/// In the order of a round.
-const MODES: [Wanted; 3] = [Wanted::Nothing, Wanted::Attention, Wanted::Everything];
+/// What a run computes, each more than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mode {
+    Untraced,
+    Means,
+    Focus,
+    Rise,
+    Value,
+    Everything,
+}
+
+impl Mode {
+    /// In the order of a round.
+    const ALL: [Self; 6] = [
+        Self::Untraced,
+        Self::Means,
+        Self::Focus,
+        Self::Rise,
+        Self::Value,
+        Self::Everything,
+    ];
+
+    fn wanted(self) -> Wanted {
+        match self {
+            Self::Untraced => Wanted::Nothing,
+            Self::Means => Wanted::Means,
+            Self::Focus | Self::Rise => Wanted::Attention,
+            Self::Value => Wanted::Values,
+            Self::Everything => Wanted::Everything,
+        }
+    }
+}
 
 impl BenchModel {
     /// Measures decoding. The cache holds random keys and values, as those of a prompt would be.
@@ -60,32 +100,31 @@ impl BenchModel {
         let mut session = self.decoder.begin_random(&prompt, settings.tokens)?;
         let mut bandwidth = Bandwidth::new();
         let ids = &prompt;
-        for mode in MODES {
+        for mode in Mode::ALL {
             run(session.as_mut(), ids, mode, settings.tokens)?;
         }
         bandwidth.measure();
-        let mut times: [Vec<f64>; 3] = Default::default();
-        let mut speeds = Vec::new();
+        let mut times: [Vec<f64>; Mode::ALL.len()] = Default::default();
+        let (mut speeds, mut shares) = (Vec::new(), Vec::new());
         for round in 0..settings.rounds {
             // Another mode begins each round, so that none always follows the same.
-            for turn in 0..MODES.len() {
-                let at = (round + turn) % MODES.len();
-                let secs = run(session.as_mut(), ids, MODES[at], settings.tokens)?;
-                times[at].push(secs / settings.tokens as f64);
+            for turn in 0..Mode::ALL.len() {
+                let at = (round + turn) % Mode::ALL.len();
+                let mode = Mode::ALL[at];
+                let spent = run(session.as_mut(), ids, mode, settings.tokens)?;
+                times[at].push(spent.all_secs / settings.tokens as f64);
+                if mode == Mode::Rise {
+                    shares.push(spent.derived_secs / spent.all_secs);
+                }
             }
             speeds.push(bandwidth.measure());
         }
-        let [untraced, attention, everything] = times;
-        let against = |traced: &[f64]| {
-            Spread::of(
-                traced
-                    .iter()
-                    .zip(&untraced)
-                    .map(|(traced, without)| traced / without),
-            )
+        let [untraced, means, focus, rise, value, everything] = times;
+        let against = |more: &[f64], less: &[f64]| {
+            Spread::of(more.iter().zip(less).map(|(more, less)| more / less))
         };
         let bytes = self.decoder.step_bytes() + self.decoder.cache_bytes(settings.context);
-        let shares = untraced
+        let speed_shares = untraced
             .iter()
             .zip(&speeds)
             .map(|(secs, speed)| bytes as f64 / secs / speed);
@@ -95,11 +134,16 @@ impl BenchModel {
             context: settings.context,
             threads: crate::cpu::pool::threads(),
             untraced_secs_per_token: Spread::of(untraced.iter().copied()),
-            attention_over_untraced: against(&attention),
-            everything_over_untraced: against(&everything),
+            means_over_untraced: against(&means, &untraced),
+            attfocus_over_means: against(&focus, &means),
+            attrise_over_means: against(&rise, &means),
+            attvalue_over_means: against(&value, &means),
+            focus_and_rise_share_of_step: Spread::of(shares),
+            attention_over_untraced: against(&rise, &untraced),
+            everything_over_untraced: against(&everything, &untraced),
             bytes_per_token: bytes,
             memory_read_bytes_per_sec: Spread::of(speeds.iter().copied()),
-            share_of_memory_speed: Spread::of(shares),
+            share_of_memory_speed: Spread::of(speed_shares),
         })
     }
 }
@@ -107,14 +151,21 @@ impl BenchModel {
 /// Prompt positions of a source unit here: a sentence, or a second of sound.
 const UNIT_POSITIONS: usize = 20;
 
-/// Seconds of `tokens` steps from the end of the prompt, each chosen, traced as wanted, and fed.
+/// Of one run.
+struct Spent {
+    all_secs: f64,
+    /// Within it, in making further signals of the step's rows.
+    derived_secs: f64,
+}
+
+/// `tokens` steps from the end of the prompt, each chosen, traced as the mode says, and fed.
 fn run(
     session: &mut dyn Session,
     prompt: &[u32],
-    wanted: Wanted,
+    mode: Mode,
     tokens: usize,
-) -> Result<f64, EngineError> {
-    session.rewind(wanted);
+) -> Result<Spent, EngineError> {
+    session.rewind(mode.wanted());
     let mut ids = prompt.to_vec();
     ids.reserve(tokens);
     let mut chooser = Chooser::new(&Decoding {
@@ -122,21 +173,38 @@ fn run(
         ..Decoding::default()
     });
     let mut derived = Derived::in_equal_units(prompt.len(), UNIT_POSITIONS);
-    let mut seen = 0.0;
+    let (mut seen, mut derived_secs) = (0.0, 0.0);
     let begin = Instant::now();
     for _ in 0..tokens {
         let id = chooser.choose(session.logits(), &ids);
         ids.push(id);
         session.advance(id)?;
-        if wanted != Wanted::Nothing {
-            let scores = session.signals(id)?;
-            derived.push(&scores);
-            seen += derived.attrise.first().copied().unwrap_or_default();
+        if mode == Mode::Untraced {
+            continue;
         }
+        let scores = session.signals(id)?;
+        seen += scores.attmean.first().copied().unwrap_or_default();
+        let begin = Instant::now();
+        if mode >= Mode::Focus {
+            derived.focus(&scores);
+        }
+        if mode >= Mode::Rise {
+            derived.rise();
+        }
+        derived_secs += begin.elapsed().as_secs_f64();
+        if mode >= Mode::Value {
+            let added = session.values(id, &derived.focused())?;
+            derived.value(&scores, &added);
+            seen += derived.attvalue.first().copied().unwrap_or_default();
+        }
+        seen += derived.attrise.first().copied().unwrap_or_default();
     }
-    let secs = begin.elapsed().as_secs_f64();
+    let all_secs = begin.elapsed().as_secs_f64();
     if !seen.is_finite() {
         return Err(failed("a signal is not a number"));
     }
-    Ok(secs)
+    Ok(Spent {
+        all_secs,
+        derived_secs,
+    })
 }

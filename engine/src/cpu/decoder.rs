@@ -55,7 +55,8 @@ pub(crate) struct CpuState {
     /// Prompt positions: those that signals are about.
     pub(super) prompt: usize,
     pub(super) wanted: Wanted,
-    pub(super) attention: QueryAttention,
+    /// Of each layer where their probabilities are wanted after the step; else the first serves all.
+    pub(super) attention: Vec<QueryAttention>,
     pub(super) step: StepBuffers,
     pub(crate) logits: Vec<f32>,
     /// Mean over heads, summed over layers times their share: attmean of the step, `[prompt]`.
@@ -151,7 +152,9 @@ impl CpuDecoder {
                 .collect(),
             prompt,
             wanted,
-            attention: QueryAttention::new(s.heads, s.head_dim),
+            attention: (0..s.layers)
+                .map(|_| QueryAttention::new(s.heads, s.head_dim))
+                .collect(),
             step: StepBuffers {
                 hidden: Floats::zeros(s.hidden),
                 normed: Floats::zeros(s.hidden),

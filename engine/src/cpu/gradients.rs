@@ -19,9 +19,9 @@ impl CpuDecoder {
         let one = |&(state, _): &(&CpuState, u32)| StepScores {
             attmean: state.attmean.clone(),
             attraw: self.attraw(state),
-            layers: match state.wanted {
-                Wanted::Nothing => Vec::new(),
-                _ => state.layers.clone(),
+            layers: match state.wanted.rows_of_layers() {
+                true => state.layers.clone(),
+                false => Vec::new(),
             },
             attgrads: match state.wanted {
                 Wanted::Everything => attgrads.next().unwrap_or_default(),
@@ -99,14 +99,48 @@ impl CpuDecoder {
         let mut at_context = vec![0f32; count * width];
         transposed_products(&[(&layer.output, &at_attention)], &mut at_context);
         (turns.iter().zip(at_context.chunks_exact(width)))
-            .map(|((state, _), at_context)| match state.caches.last() {
-                Some(cache) => {
-                    let prompt = state.prompt;
-                    (state.attention).gradients(at_context, cache, s.kv_heads, prompt)
-                }
-                None => vec![0.0; state.prompt],
-            })
+            .map(
+                |((state, _), at_context)| match (state.caches.last(), state.attention.last()) {
+                    (Some(cache), Some(attention)) => {
+                        attention.gradients(at_context, cache, s.kv_heads, state.prompt)
+                    }
+                    _ => vec![0.0; state.prompt],
+                },
+            )
             .collect()
+    }
+
+    /// What the values of `layers` add to the logit of `chosen`: summed over layers, in each the mean over heads, never below 0.
+    pub(crate) fn values_of(&self, state: &CpuState, chosen: u32, layers: &[usize]) -> Vec<f32> {
+        let (s, b) = (self.shape, &state.step);
+        let mut out = vec![0f32; state.prompt];
+        if !state.wanted.probabilities_of_layers() {
+            return out;
+        }
+        let mut at_logit = vec![0f32; s.hidden];
+        self.head().row(chosen as usize, &mut at_logit);
+        // The last norm's scale is taken as it was: what is asked is who wrote the logit, not how to move it.
+        let mean_square = dot(&b.hidden, &b.hidden) / s.hidden as f32;
+        let inverse = 1.0 / (mean_square + s.norm_eps).sqrt();
+        let at_last: Vec<f32> = (at_logit.iter().zip(&self.norm))
+            .map(|(own, weight)| own * weight * inverse)
+            .collect();
+        for &index in layers {
+            let (Some(layer), Some(cache), Some(attention)) = (
+                self.layers.get(index),
+                state.caches.get(index),
+                state.attention.get(index),
+            ) else {
+                continue;
+            };
+            let mut at_context = vec![0f32; s.query_width()];
+            transposed_products(&[(&layer.output, &at_last[..])], &mut at_context);
+            let added = attention.gradients(&at_context, cache, s.kv_heads, state.prompt);
+            out.iter_mut()
+                .zip(&added)
+                .for_each(|(sum, own)| *sum += own);
+        }
+        out
     }
 }
 

@@ -76,7 +76,9 @@ struct Places {
     attmean: Place,
     layers: Place,
     caches: Shares<Cache>,
+    /// One for all layers, or one of each.
     attention: Shares<QueryAttention>,
+    wanted: Wanted,
     prompt: usize,
     /// Blocks of positions that the taps read.
     tapped: usize,
@@ -98,12 +100,21 @@ impl Places {
             attmean: Place::of(&mut state.attmean),
             layers: Place::of(&mut state.layers),
             caches: Shares::new(&mut state.caches),
-            attention: Shares::new(std::slice::from_mut(&mut state.attention)),
+            attention: Shares::new(&mut state.attention),
+            wanted: state.wanted,
             prompt: state.prompt,
             tapped: match state.wanted {
                 Wanted::Nothing => 0,
                 _ => state.prompt.div_ceil(BLOCK),
             },
+        }
+    }
+
+    /// Which attention serves a layer: its own where the probabilities are wanted after the step.
+    fn attention_of(&self, layer: usize) -> usize {
+        match self.wanted.probabilities_of_layers() {
+            true => layer,
+            false => 0,
         }
     }
 }
@@ -246,7 +257,7 @@ impl Step<'_> {
             // SAFETY: see [`Step`].
             .map(|own| unsafe {
                 attention::Turn {
-                    attention: &mut *own.attention.at(0),
+                    attention: &mut *own.attention.at(own.attention_of(index)),
                     queries: own.inward[0].all(),
                     cache: &*own.caches.at(index),
                     context: own.context.all(),
@@ -290,8 +301,13 @@ impl Step<'_> {
             // SAFETY: each piece has a block of positions of its own, and attention is only read now.
             unsafe {
                 let sums = own.attmean.part(first, count).as_mut_ptr();
-                let rows = own.layers.part(index * own.prompt + first, count);
-                let attention = &*own.attention.at(0);
+                // Where only the last layer's row is asked for, the others' go to its place before it.
+                let row = match own.wanted.rows_of_layers() {
+                    true => index,
+                    false => s.layers - 1,
+                };
+                let rows = own.layers.part(row * own.prompt + first, count);
+                let attention = &*own.attention.at(own.attention_of(index));
                 attention.tap(block, count, share, sums, rows.as_mut_ptr());
             }
             return;

@@ -205,7 +205,8 @@ impl Backend for DeviceDecoder {
                 "the decoder has no layer".to_owned(),
             ));
         };
-        let attgrads = match step.tap.last_probabilities() {
+        let last = self.layers.len() - 1;
+        let attgrads = match step.tap.probabilities(last) {
             Some(probabilities) if state.wanted == Wanted::Everything => {
                 let at_logit = self.head.weight_row(chosen as usize)?;
                 let at_last = self.norm.backward(&step.last_hidden, &at_logit)?;
@@ -220,6 +221,29 @@ impl Backend for DeviceDecoder {
             layers: step.tap.layers(prompt)?,
             attgrads,
         })
+    }
+
+    fn values(&self, state: &DeviceState, chosen: u32, layers: &[usize]) -> Result<Vec<f32>> {
+        let (prompt, step) = (state.prompt, &state.output);
+        let at_logit = self.head.weight_row(chosen as usize)?;
+        let at_last = self.norm.scaled(&step.last_hidden, &at_logit)?;
+        let mut out = vec![0f32; prompt];
+        for &index in layers {
+            let (Some(layer), Some(cache), Some(probabilities)) = (
+                self.layers.get(index),
+                state.caches.get(index),
+                step.tap.probabilities(index),
+            ) else {
+                continue;
+            };
+            let dtype = layer.output.dtype();
+            let at_context = layer.output.backward(&at_last.to_dtype(dtype)?)?;
+            let added = attgrads(&at_context, probabilities, &cache.values(prompt)?)?;
+            out.iter_mut()
+                .zip(&added)
+                .for_each(|(sum, own)| *sum += own);
+        }
+        Ok(out)
     }
 
     fn rewind(&self, state: &mut DeviceState, wanted: Wanted) {

@@ -215,6 +215,10 @@ impl Backend for CpuDecoder {
         })
     }
 
+    fn values(&self, state: &CpuState, chosen: u32, layers: &[usize]) -> Result<Vec<f32>> {
+        Ok(self.values_of(state, chosen, layers))
+    }
+
     fn rewind(&self, state: &mut CpuState, wanted: Wanted) {
         state.rewind(wanted);
     }

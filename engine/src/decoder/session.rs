@@ -32,6 +32,10 @@ pub(crate) trait Backend {
     /// Every signal of the position fed last, its token being `chosen`.
     fn scores(&self, state: &Self::State, chosen: u32) -> Result<StepScores>;
 
+    /// What the values of `layers` add to the logit of `chosen` at the position fed last: `[prompt]`, summed over layers, in
+    /// each the mean over heads and never below 0. The last norm's scale is taken as it was.
+    fn values(&self, state: &Self::State, chosen: u32, layers: &[usize]) -> Result<Vec<f32>>;
+
     /// Back to the end of the prompt, computing what is `wanted` from there.
     fn rewind(&self, state: &mut Self::State, wanted: Wanted);
 
@@ -93,6 +97,10 @@ impl<B: Backend> Session for Generation<'_, B> {
 
     fn signals(&self, chosen: u32) -> std::result::Result<StepScores, EngineError> {
         Ok(self.backend.scores(&self.state, chosen)?)
+    }
+
+    fn values(&self, chosen: u32, layers: &[usize]) -> std::result::Result<Vec<f32>, EngineError> {
+        Ok(self.backend.values(&self.state, chosen, layers)?)
     }
 
     fn advance(&mut self, chosen: u32) -> std::result::Result<(), EngineError> {

@@ -41,7 +41,7 @@ fn mean_of_ones(rows: &[f32]) -> Vec<f32> {
 }
 
 /// Logits and signals of a prompt and two tokens after it.
-fn run(decoder: &Decoder, prompt: usize) -> Vec<(Vec<f32>, StepScores)> {
+fn run(decoder: &Decoder, prompt: usize) -> Vec<(Vec<f32>, StepScores, Vec<f32>)> {
     let ids: Vec<u32> = (0..prompt as u32).map(|i| i * 37 % 256).collect();
     let positions: Vec<Position> = (0..prompt as u32).map(|i| [i, i / 3, i / 7]).collect();
     let embeds = decoder.embed(&ids).expect("embeds");
@@ -59,7 +59,8 @@ fn run(decoder: &Decoder, prompt: usize) -> Vec<(Vec<f32>, StepScores)> {
     let mut steps = Vec::new();
     for id in [11, 12, 13] {
         let scores = session.signals(id).expect("signals");
-        steps.push((session.logits().to_vec(), scores));
+        let added = session.values(id, &[1, 2]).expect("values");
+        steps.push((session.logits().to_vec(), scores, added));
         session.advance(id).expect("advances");
     }
     steps
@@ -84,7 +85,9 @@ fn loops_and_tensors_agree_over_several_blocks() {
                         &mean_of_ones(&theirs.1.layers),
                     ),
                     (&ours.1.attgrads, &theirs.1.attgrads),
+                    (&ours.2, &theirs.2),
                 ];
+                assert!(ours.2.iter().any(|own| *own > 0.0));
                 for (index, (ours, theirs)) in pairs.into_iter().enumerate() {
                     let apart = distance(theirs, ours);
                     let case = (head_norms, prompt, index);
@@ -113,17 +116,29 @@ fn untraced_steps_choose_alike_and_a_rewound_generation_repeats() {
         .begin(&start, &mut |_, _| true)
         .expect("runs")
         .expect("is not stopped");
-    let mut logits = Vec::new();
-    for wanted in [Wanted::Everything, Wanted::Nothing, Wanted::Attention] {
+    let (mut logits, mut means) = (Vec::new(), Vec::new());
+    for wanted in [
+        Wanted::Everything,
+        Wanted::Nothing,
+        Wanted::Means,
+        Wanted::Attention,
+        Wanted::Values,
+    ] {
         session.rewind(wanted);
         session.advance(5).expect("advances");
         session.advance(6).expect("advances");
         logits.push(session.logits().to_vec());
         let scores = session.signals(7).expect("signals");
+        if wanted != Wanted::Nothing {
+            means.push([scores.attmean.clone(), scores.attraw.clone()]);
+        }
+        let rows = if wanted.rows_of_layers() { 4 * 300 } else { 0 };
+        assert_eq!(scores.layers.len(), rows, "{wanted:?}");
         let gradients = if wanted == Wanted::Everything { 300 } else { 0 };
         assert_eq!(scores.attgrads.len(), gradients);
         let mass: f32 = scores.attmean.iter().sum();
         assert_eq!(mass > 0.9, wanted != Wanted::Nothing, "{mass}");
     }
     assert!(logits.iter().all(|l| *l == logits[0]));
+    assert!(means.windows(2).all(|pair| pair[0] == pair[1]));
 }

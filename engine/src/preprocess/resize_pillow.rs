@@ -3,6 +3,8 @@
 //!
 //! Reference: Pillow up to 12. From 13 on Pillow begins with the cheaper pass, which shifts some values by a few levels.
 
+use std::ops::Range;
+
 use super::Rgb;
 
 /// Fraction bits of a weight.
@@ -10,20 +12,50 @@ const PRECISION: u32 = 22;
 
 /// Resizes as `PIL.Image.resize(size, BICUBIC)` does.
 pub(crate) fn resize_pillow(image: &Rgb, width_px: usize, height_px: usize) -> Rgb {
-    let wide = if width_px == image.width_px {
+    resize_pillow_part(image, (width_px, 0..width_px), (height_px, 0..height_px))
+}
+
+/// The same, of which only some columns and rows are made. Both within the resized picture.
+pub(crate) fn resize_pillow_part(
+    image: &Rgb,
+    (width_px, columns): (usize, Range<usize>),
+    (height_px, rows): (usize, Range<usize>),
+) -> Rgb {
+    let wide = if width_px != image.width_px {
+        horizontal(image, &fixed_weights(image.width_px, width_px, columns))
+    } else if columns.len() < width_px {
+        cut_columns(image, columns)
+    } else {
         image.clone()
-    } else {
-        horizontal(image, width_px)
     };
-    if height_px == wide.height_px {
-        wide
+    if height_px != wide.height_px {
+        vertical(&wide, &fixed_weights(wide.height_px, height_px, rows))
+    } else if rows.len() < height_px {
+        let row_len = wide.width_px * 3;
+        Rgb {
+            width_px: wide.width_px,
+            height_px: rows.len(),
+            data: wide.data[rows.start * row_len..rows.end * row_len].to_vec(),
+        }
     } else {
-        vertical(&wide, height_px)
+        wide
     }
 }
 
-/// Weights as Pillow stores them: scaled, rounded half away from zero.
-fn fixed_weights(input: usize, output: usize) -> Vec<(usize, Vec<i64>)> {
+fn cut_columns(image: &Rgb, columns: Range<usize>) -> Rgb {
+    let rows = image.data.chunks_exact(image.width_px * 3);
+    let kept = rows.flat_map(|row| &row[columns.start * 3..columns.end * 3]);
+    Rgb {
+        width_px: columns.len(),
+        height_px: image.height_px,
+        data: kept.copied().collect(),
+    }
+}
+
+/// First input pixel, and weights as Pillow stores them: scaled, rounded half away from zero.
+type Weights = Vec<(usize, Vec<i64>)>;
+
+fn fixed_weights(input: usize, output: usize, wanted: Range<usize>) -> Weights {
     let fix = |weight: f64| {
         let scaled = weight * f64::from(1u32 << PRECISION);
         (if weight < 0.0 {
@@ -32,7 +64,7 @@ fn fixed_weights(input: usize, output: usize) -> Vec<(usize, Vec<i64>)> {
             scaled + 0.5
         }) as i64
     };
-    bicubic_weights(input, output)
+    bicubic_weights(input, output, wanted)
         .into_iter()
         .map(|(first, weights)| (first, weights.into_iter().map(fix).collect()))
         .collect()
@@ -42,11 +74,10 @@ fn to_byte(sum: i64) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-fn horizontal(image: &Rgb, width_px: usize) -> Rgb {
-    let weights = fixed_weights(image.width_px, width_px);
-    let mut data = Vec::with_capacity(image.height_px * width_px * 3);
+fn horizontal(image: &Rgb, weights: &Weights) -> Rgb {
+    let mut data = Vec::with_capacity(image.height_px * weights.len() * 3);
     for row in image.data.chunks_exact(image.width_px * 3) {
-        for (first, weights) in &weights {
+        for (first, weights) in weights {
             let mut sums = [1i64 << (PRECISION - 1); 3];
             for (pixel, &weight) in row[first * 3..].chunks_exact(3).zip(weights) {
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
@@ -57,18 +88,17 @@ fn horizontal(image: &Rgb, width_px: usize) -> Rgb {
         }
     }
     Rgb {
-        width_px,
+        width_px: weights.len(),
         height_px: image.height_px,
         data,
     }
 }
 
-fn vertical(image: &Rgb, height_px: usize) -> Rgb {
-    let weights = fixed_weights(image.height_px, height_px);
+fn vertical(image: &Rgb, weights: &Weights) -> Rgb {
     let row_len = image.width_px * 3;
-    let mut data = Vec::with_capacity(height_px * row_len);
+    let mut data = Vec::with_capacity(weights.len() * row_len);
     let mut sums = vec![0i64; row_len];
-    for (first, weights) in &weights {
+    for (first, weights) in weights {
         sums.fill(1 << (PRECISION - 1));
         for (row, &weight) in image.data[first * row_len..]
             .chunks_exact(row_len)
@@ -82,19 +112,19 @@ fn vertical(image: &Rgb, height_px: usize) -> Rgb {
     }
     Rgb {
         width_px: image.width_px,
-        height_px,
+        height_px: weights.len(),
         data,
     }
 }
 
-/// One axis of an antialiased bicubic resize: for each output pixel, where its inputs start and their weights (sum 1).
+/// One axis of an antialiased bicubic resize: for each wanted output pixel, where its inputs start and their weights (sum 1).
 ///
 /// The kernel has a = -0.5 and is widened by the scale when shrinking.
-fn bicubic_weights(input: usize, output: usize) -> Vec<(usize, Vec<f64>)> {
+fn bicubic_weights(input: usize, output: usize, wanted: Range<usize>) -> Vec<(usize, Vec<f64>)> {
     let scale = input as f64 / output as f64;
     let widening = scale.max(1.0);
     let support = 2.0 * widening;
-    (0..output)
+    wanted
         .map(|index| {
             let centre = (index as f64 + 0.5) * scale;
             let first = ((centre - support + 0.5) as isize).max(0) as usize;

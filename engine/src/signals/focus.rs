@@ -8,14 +8,22 @@
 use super::Ground;
 
 /// Writes the weighted mean of `layers` (`[layers, prompt]`) into `out` (`[prompt]`).
-/// Where no layer looks at any source, all weigh the same.
-pub(super) fn focus(layers: &[f32], ground: &Ground, masses: &mut [f32], out: &mut [f32]) {
+/// Where no layer looks at any source, all weigh the same. Each layer's weight stands in `weights` then.
+pub(super) fn focus(
+    layers: &[f32],
+    ground: &Ground,
+    masses: &mut [f32],
+    weights: &mut Vec<f32>,
+    out: &mut [f32],
+) {
     let prompt = out.len();
     let count = layers.len() / prompt.max(1);
     out.fill(0.0);
+    weights.clear();
     let mut total = 0.0;
     for row in layers.chunks_exact(prompt.max(1)) {
         let weight = weight(row, ground, masses);
+        weights.push(weight);
         total += weight;
         add(out, row, weight);
     }
@@ -31,10 +39,23 @@ pub(super) fn focus(layers: &[f32], ground: &Ground, masses: &mut [f32], out: &m
 
 fn weight(row: &[f32], ground: &Ground, masses: &mut [f32]) -> f32 {
     masses.fill(0.0);
-    for &(position, unit) in &ground.positions {
-        masses[unit as usize] += row[position as usize];
+    for own in &ground.stretches {
+        masses[own.unit as usize] += sum(&row[own.start as usize..own.end as usize]);
     }
     masses.iter().map(|mass| mass * mass).sum()
+}
+
+/// In lanes, always in the same order: one after the other would wait for each addition.
+pub(super) fn sum(row: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let mut lanes = [0f32; LANES];
+    let (whole, rest) = row.as_chunks::<LANES>();
+    for part in whole {
+        for (lane, value) in lanes.iter_mut().zip(part) {
+            *lane += value;
+        }
+    }
+    lanes.iter().chain(rest).sum()
 }
 
 fn add(out: &mut [f32], row: &[f32], weight: f32) {

@@ -11,16 +11,33 @@ use candle_core::{DType, Result, Tensor};
 
 mod focus;
 mod rise;
+mod value;
 
 /// Which signals a generation computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// None: what tracing is measured against.
     Nothing,
+    /// `attmean` and `attraw`; no rows of layers, of which further ones are made.
+    Means,
     /// All that is made of attention; `attgrads` is left empty.
     Attention,
+    /// That, and what layers' values add may be asked for.
+    Values,
     /// All of them.
     Everything,
+}
+
+impl Wanted {
+    /// Whether every layer's row is kept until the step's end.
+    pub(crate) fn rows_of_layers(self) -> bool {
+        matches!(self, Self::Attention | Self::Values | Self::Everything)
+    }
+
+    /// Whether every layer's and head's probabilities of the last row are kept until the step's end.
+    pub(crate) fn probabilities_of_layers(self) -> bool {
+        matches!(self, Self::Values | Self::Everything)
+    }
 }
 
 /// Reads every layer's last row of probabilities while a step runs and keeps one `[context]` sum.
@@ -28,10 +45,11 @@ pub(crate) enum Wanted {
 pub(crate) struct AttentionTap {
     wanted: Wanted,
     sum_over_layers: Option<Tensor>,
-    /// Mean over heads of every layer so far, `[context]` each.
+    seen: usize,
+    /// Mean over heads of every layer so far, or of the last one alone, `[context]` each.
     rows: Vec<Tensor>,
-    /// `[heads, context]` of the layer seen last: what AttGrads needs.
-    last_probabilities: Option<Tensor>,
+    /// `[heads, context]` of every layer, where asked for: what AttGrads and AttValue need.
+    probabilities: Vec<Tensor>,
 }
 
 impl AttentionTap {
@@ -39,8 +57,9 @@ impl AttentionTap {
         Self {
             wanted,
             sum_over_layers: None,
+            seen: 0,
             rows: Vec::new(),
-            last_probabilities: None,
+            probabilities: Vec::new(),
         }
     }
 
@@ -54,15 +73,21 @@ impl AttentionTap {
             Some(sum) => (sum + &over_heads)?,
             None => over_heads.clone(),
         });
+        if !self.wanted.rows_of_layers() {
+            self.rows.clear();
+        }
+        self.seen += 1;
         self.rows.push(over_heads);
-        self.last_probabilities = Some(probabilities.clone());
+        if self.wanted.probabilities_of_layers() {
+            self.probabilities.push(probabilities.clone());
+        }
         Ok(())
     }
 
     /// Mean over heads and layers, of the first `prompt` positions.
     pub(crate) fn attmean(&self, prompt: usize) -> Result<Vec<f32>> {
         match &self.sum_over_layers {
-            Some(sum) => (sum.narrow(0, 0, prompt)? / self.rows.len() as f64)?.to_vec1(),
+            Some(sum) => (sum.narrow(0, 0, prompt)? / self.seen as f64)?.to_vec1(),
             None => Ok(vec![0.0; prompt]),
         }
     }
@@ -77,7 +102,7 @@ impl AttentionTap {
 
     /// Mean over heads of every layer, of the first `prompt` positions: `[layers, prompt]`.
     pub(crate) fn layers(&self, prompt: usize) -> Result<Vec<f32>> {
-        if self.rows.is_empty() {
+        if self.rows.is_empty() || !self.wanted.rows_of_layers() {
             return Ok(Vec::new());
         }
         Tensor::stack(&self.rows, 0)?
@@ -86,9 +111,9 @@ impl AttentionTap {
             .to_vec1()
     }
 
-    /// `[heads, context]` of the last layer.
-    pub(crate) fn last_probabilities(&self) -> Option<&Tensor> {
-        self.last_probabilities.as_ref()
+    /// `[heads, context]` of a layer, where they were asked for.
+    pub(crate) fn probabilities(&self, layer: usize) -> Option<&Tensor> {
+        self.probabilities.get(layer)
     }
 }
 
@@ -133,15 +158,7 @@ impl StepScores {
     /// The scores of a prompt of which only the `kept` positions were run, over all of its positions: 0 where there was none.
     pub(crate) fn spread(self, kept: &[bool]) -> Self {
         let there = kept.iter().filter(|kept| **kept).count();
-        let row = |own: &[f32]| -> Vec<f32> {
-            let mut own = own.iter();
-            (kept.iter())
-                .map(|kept| match kept {
-                    true => own.next().copied().unwrap_or(0.0),
-                    false => 0.0,
-                })
-                .collect()
-        };
+        let row = |own: &[f32]| spread_row(own, kept);
         Self {
             attmean: row(&self.attmean),
             attraw: row(&self.attraw),
@@ -151,23 +168,63 @@ impl StepScores {
     }
 }
 
+/// One row of the `kept` positions over all of them: 0 where there was none.
+pub(crate) fn spread_row(row: &[f32], kept: &[bool]) -> Vec<f32> {
+    let mut own = row.iter();
+    (kept.iter())
+        .map(|kept| match kept {
+            true => own.next().copied().unwrap_or(0.0),
+            false => 0.0,
+        })
+        .collect()
+}
+
 /// The signals that are made of a step's rows: knows the units, remembers the steps before, and allocates once.
 #[derive(Debug)]
 pub(crate) struct Derived {
     ground: Ground,
     /// One value per unit.
     masses: Vec<f32>,
+    /// Each layer's, of the step pushed last.
+    weights: Vec<f32>,
     rise: rise::Rise,
     /// [`focus`], `[prompt]`.
     pub(crate) attfocus: Vec<f32>,
     /// [`rise`] of the focus, `[prompt]`.
     pub(crate) attrise: Vec<f32>,
+    /// [`value`], `[prompt]`.
+    pub(crate) attvalue: Vec<f32>,
 }
 
-/// Where the content stands: `(position, unit)` of every position of a unit that is no instruction.
-#[derive(Debug)]
+/// Where the content stands: stretches of positions of one unit each, the instruction's left out.
+#[derive(Debug, Default)]
 struct Ground {
-    positions: Vec<(u32, u32)>,
+    stretches: Vec<Stretch>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    start: u32,
+    end: u32,
+    unit: u32,
+}
+
+impl Ground {
+    /// Of `(position, unit)`, positions rising.
+    fn of(positions: impl Iterator<Item = (u32, u32)>) -> Self {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for (position, unit) in positions {
+            match stretches.last_mut() {
+                Some(last) if last.unit == unit && last.end == position => last.end += 1,
+                _ => stretches.push(Stretch {
+                    start: position,
+                    end: position + 1,
+                    unit,
+                }),
+            }
+        }
+        Self { stretches }
+    }
 }
 
 impl Derived {
@@ -175,7 +232,7 @@ impl Derived {
     pub(crate) fn in_equal_units(prompt: usize, positions: usize) -> Self {
         let unit = |position: usize| (position as u32, (position / positions.max(1)) as u32);
         let units = prompt.div_ceil(positions.max(1));
-        Self::over((0..prompt).map(unit).collect(), units, prompt)
+        Self::over(Ground::of((0..prompt).map(unit)), units, prompt)
     }
 
     /// Before the first step.
@@ -187,26 +244,52 @@ impl Derived {
         let positions = (0u32..)
             .zip(&layout.unit_of)
             .filter_map(|(position, unit)| Some((position, (*unit)?)))
-            .filter(|(_, unit)| content(*unit))
-            .collect();
-        Self::over(positions, layout.units.len(), layout.positions())
+            .filter(|(_, unit)| content(*unit));
+        Self::over(
+            Ground::of(positions),
+            layout.units.len(),
+            layout.positions(),
+        )
     }
 
-    fn over(positions: Vec<(u32, u32)>, units: usize, prompt: usize) -> Self {
+    fn over(ground: Ground, units: usize, prompt: usize) -> Self {
         Self {
-            ground: Ground { positions },
+            ground,
             masses: vec![0.0; units],
+            weights: Vec::new(),
             rise: rise::Rise::new(prompt),
             attfocus: vec![0.0; prompt],
             attrise: vec![0.0; prompt],
+            attvalue: vec![0.0; prompt],
         }
     }
 
     /// One step.
     pub(crate) fn push(&mut self, step: &StepScores) {
+        self.focus(step);
+        self.rise();
+    }
+
+    /// The first of them alone.
+    pub(crate) fn focus(&mut self, step: &StepScores) {
         let (ground, masses) = (&self.ground, &mut self.masses);
-        focus::focus(&step.layers, ground, masses, &mut self.attfocus);
+        let weights = &mut self.weights;
+        focus::focus(&step.layers, ground, masses, weights, &mut self.attfocus);
+    }
+
+    /// The second, of the first.
+    pub(crate) fn rise(&mut self) {
         self.rise.push(&self.attfocus, &mut self.attrise);
+    }
+
+    /// The layers whose values the third needs: those of most focus in the step pushed last.
+    pub(crate) fn focused(&self) -> Vec<usize> {
+        value::focused(&self.weights)
+    }
+
+    /// The third: `added` is what the values of the focused layers add, `[prompt]`.
+    pub(crate) fn value(&mut self, step: &StepScores, added: &[f32]) {
+        value::value(&step.attmean, added, &mut self.attvalue);
     }
 
     /// All signals of the step that was pushed last, in the record's order.
@@ -217,6 +300,7 @@ impl Derived {
             &step.attgrads,
             &self.attfocus,
             &self.attrise,
+            &self.attvalue,
         ]
     }
 }
@@ -227,9 +311,7 @@ mod tests {
 
     /// Two units of two positions each, one position of the template.
     fn ground() -> Ground {
-        Ground {
-            positions: vec![(1, 0), (2, 0), (3, 1), (4, 1)],
-        }
+        Ground::of([(1, 0), (2, 0), (3, 1), (4, 1)].into_iter())
     }
 
     #[test]
@@ -238,8 +320,14 @@ mod tests {
         let spreads = [0.2, 0.2, 0.2, 0.2, 0.2];
         let elsewhere = [1.0, 0.0, 0.0, 0.0, 0.0];
         let layers = [finds, spreads, elsewhere].concat();
-        let (mut masses, mut out) = ([0.0; 2], [0.0; 5]);
-        focus::focus(&layers, &ground(), &mut masses, &mut out);
+        let (mut masses, mut weights, mut out) = ([0.0; 2], Vec::new(), [0.0; 5]);
+        focus::focus(&layers, &ground(), &mut masses, &mut weights, &mut out);
+        let far = weights.iter().zip([0.81, 0.32, 0.0]);
+        assert!(
+            far.into_iter()
+                .all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6)
+        );
+        assert_eq!(value::focused(&weights), [0, 1]);
         // Weights .81, .32 and 0.
         for (k, value) in out.iter().enumerate() {
             let by_hand = (0.81 * finds[k] + 0.32 * spreads[k]) / 1.13;
@@ -247,8 +335,30 @@ mod tests {
         }
         // Nothing looks at a source: the plain mean.
         let layers = [elsewhere, [0.5, 0.0, 0.0, 0.0, 0.0]].concat();
-        focus::focus(&layers, &ground(), &mut masses, &mut out);
+        focus::focus(&layers, &ground(), &mut masses, &mut weights, &mut out);
         assert_eq!(out, [0.75, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn stretches_are_of_one_unit_without_a_gap() {
+        let of = |positions: &[(u32, u32)]| -> Vec<(u32, u32, u32)> {
+            let ground = Ground::of(positions.iter().copied());
+            let own = ground.stretches.iter();
+            own.map(|own| (own.start, own.end, own.unit)).collect()
+        };
+        let found = of(&[(1, 0), (2, 0), (4, 0), (5, 1), (6, 2), (7, 1)]);
+        assert_eq!(
+            found,
+            [(1, 3, 0), (4, 5, 0), (5, 6, 1), (6, 7, 2), (7, 8, 1)]
+        );
+        assert_eq!(of(&[]), []);
+    }
+
+    #[test]
+    fn a_long_sum_is_the_sum() {
+        let row: Vec<f32> = (0..77).map(|k| k as f32 * 0.5).collect();
+        assert_eq!(focus::sum(&row), 77.0 * 76.0 / 4.0);
+        assert_eq!(focus::sum(&[]), 0.0);
     }
 
     #[test]
@@ -263,6 +373,16 @@ mod tests {
         assert_eq!(spread.attmean, [0.1, 0.0, 0.2]);
         assert_eq!(spread.attraw, [0.3, 0.0, 0.4]);
         assert_eq!(spread.layers, [0.1, 0.0, 0.2, 0.7, 0.0, 0.8]);
+    }
+
+    #[test]
+    fn what_is_looked_at_and_says_the_word_counts() {
+        let mut out = [0.0; 4];
+        value::value(&[0.25, 0.5, 0.0, 1.0], &[4.0, 0.0, 9.0, -1.0], &mut out);
+        assert_eq!(out, [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(value::focused(&[0.1, 0.3, 0.3, 0.2]), [1, 2]);
+        assert_eq!(value::focused(&[0.1]), [0]);
+        assert!(value::focused(&[]).is_empty());
     }
 
     #[test]

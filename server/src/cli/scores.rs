@@ -1,5 +1,5 @@
 //! `--scores-path`: the raw signals of every sample in one safetensors file.
-//! In: outcomes with scores. Out: `{i}.input_ids`, `{i}.generated_ids` (i64) and `{i}.attmean|attraw|attgrads|attfocus|attrise` (f32, [T, P]).
+//! In: outcomes with scores. Out: `{i}.input_ids`, `{i}.generated_ids` (i64) and `{i}.attmean|attraw|attgrads|attfocus|attrise|attvalue` (f32, [T, P]).
 
 use std::path::Path;
 
@@ -38,6 +38,7 @@ impl Scores {
             ("attgrads", scores.attgrads),
             ("attfocus", scores.attfocus),
             ("attrise", scores.attrise),
+            ("attvalue", scores.attvalue),
         ] {
             let bytes = values
                 .iter()

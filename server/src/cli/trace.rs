@@ -48,7 +48,7 @@ pub struct TraceArgs {
     /// Memory that the weights of all models may take together, for example 18G. Default: 85 % of what is available.
     #[arg(long, value_name = "SIZE", env = "OMNITRACE_MODEL_MEMORY", value_parser = parse_bytes)]
     pub model_memory: Option<u64>,
-    /// The signal that the sources are chosen by: attmean, attraw, attgrads, attfocus or attrise. The record holds all.
+    /// The signal that the sources are chosen by: attmean, attraw, attgrads, attfocus, attrise or attvalue. The record holds all.
     #[arg(long, value_parser = named::<SignalKind>, value_name = "NAME")]
     pub method: Option<SignalKind>,
     /// Where the records go: .json (a list) or .jsonl (one a line).

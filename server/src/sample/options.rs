@@ -25,7 +25,7 @@ pub struct Options {
     /// Upper bound of generated tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_new_tokens: Option<u32>,
-    /// The signal: `attmean`, `attraw`, `attgrads`, `attfocus` or `attrise`.
+    /// The signal: `attmean`, `attraw`, `attgrads`, `attfocus`, `attrise` or `attvalue`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<SignalKind>,
     /// `sum`, `max` or `mean`.
@@ -40,6 +40,10 @@ pub struct Options {
     /// Which units compete: `all` (the paper's), `together` (the default) or `apart`. Goes before `curation`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub competition: Option<Competition>,
+    /// How far below the second that a token is traced to its neighbours may score to share its vote; 0 is the paper's. Goes
+    /// before `curation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reach: Option<f64>,
     /// 0: greedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -150,6 +154,9 @@ impl Options {
                     competition: (self.competition)
                         .or(self.curation.as_ref().map(|own| own.competition))
                         .unwrap_or(method.curation.competition),
+                    reach: (self.reach)
+                        .or(self.curation.as_ref().map(|own| own.reach))
+                        .unwrap_or(method.curation.reach),
                     ..self.curation.clone().unwrap_or(method.curation)
                 },
             },

@@ -28,7 +28,7 @@ pub struct BenchArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum What {
-    /// Time of a token: untraced, with attmean and attraw, with all three signals; and against memory's speed.
+    /// Time of a token: untraced, with attmean and attraw, with attfocus, attrise, all signals; and against memory's speed.
     Decode {
         #[command(flatten)]
         models: Models,

@@ -27,12 +27,13 @@ impl Ablations {
     pub fn of(method: &Method) -> Self {
         let full = &method.curation;
         let mut variants = vec![(format!("full ({})", full.competition.name()), full.clone())];
-        let parts: [(&str, LeaveOut); 5] = [
+        let parts: [(&str, LeaveOut); 6] = [
             ("w/o POS weighting", |own| own.use_pos_weights = false),
             ("w/o confidence weight", |own| own.use_gamma = false),
             ("w/o confidence", |own| own.use_confidence = false),
             ("w/o run coherence", |own| own.use_runs = false),
             ("w/o p_min filtering", |own| own.use_p_min = false),
+            ("w/o reach in time", |own| own.reach = 0.0),
         ];
         for (name, leave_out) in parts {
             let mut own = full.clone();

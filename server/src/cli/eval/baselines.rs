@@ -1,13 +1,16 @@
-//! What a trace is compared with: chance, alike embeddings, and the model's own word for it.
+//! What a trace is compared with: chance, alike embeddings (the model's own, CLIP's), and the model's own word for it.
 //! In: a sample's record. Out: sources per sentence, as a trace gives them.
 
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use attribution::record::{
     ChunkAttribution, Citation, Extent, Grid, HeatBox, HeatMap, Record, Rect, SourceItem,
     SourceRole, Track,
 };
 use attribution::time::cited_intervals;
-use engine::EngineError;
 use engine::faithfulness::Replay;
+use engine::{Clip, Model, ModelFiles, TraceRequest};
 use world::rng::Rng;
 
 /// A cosine from which on a unit counts as a source: what the paper found best.
@@ -37,17 +40,54 @@ pub fn random(record: &Record, traced: &[ChunkAttribution], seed: u64) -> Vec<Gi
 
 /// Texts and pictures whose input embeddings are like the sentence's words. Seconds are no words: as in the paper, nothing
 /// is said of them.
-pub fn alike(record: &Record, replay: &Replay<'_>) -> Result<Vec<Given>, EngineError> {
+pub fn alike(record: &Record, replay: &Replay<'_>) -> Result<Vec<Given>> {
     (0..record.chunks.len())
         .map(|chunk| {
-            let cosines = replay.similarities(chunk)?;
-            let units: Vec<u32> = (content(record).into_iter())
-                .filter(|unit| !matches!(record.units[*unit as usize].extent, Extent::Time { .. }))
-                .filter(|unit| cosines[*unit as usize].is_some_and(|own| own >= ALIKE))
-                .collect();
-            Ok((cited(record, &units), Vec::new()))
+            let mut cosines = replay.similarities(chunk)?;
+            for (cosine, unit) in cosines.iter_mut().zip(&record.units) {
+                if matches!(unit.extent, Extent::Time { .. }) {
+                    *cosine = None;
+                }
+            }
+            Ok(alike_enough(record, &cosines))
         })
         .collect()
+}
+
+/// Texts, pictures and frames of films that CLIP finds like the sentence. The paper leaves films out; but a frame is a
+/// picture, so that a bin of them counts here, by their mean.
+pub fn seen_alike(
+    clip: &Clip,
+    model: &Model,
+    request: &TraceRequest,
+    record: &Record,
+) -> Result<Vec<Given>> {
+    let cosines = clip.similarities(model, request, record)?;
+    Ok(cosines
+        .iter()
+        .map(|own| alike_enough(record, own))
+        .collect())
+}
+
+/// The checkpoint of `--clip`.
+pub fn open_clip(dir: &Path) -> Result<Clip> {
+    let load = || Clip::load(&ModelFiles::Dir(dir.to_owned()), &engine::default_device()?);
+    load().with_context(|| {
+        format!(
+            "--clip expects a CLIP checkpoint in the hub's layout in {}: config.json, preprocessor_config.json, \
+             tokenizer.json and {} (openai/clip-vit-large-patch14, say)",
+            dir.display(),
+            engine::SINGLE_FILE
+        )
+    })
+}
+
+fn alike_enough(record: &Record, cosines: &[Option<f64>]) -> Given {
+    let own = content(record).into_iter();
+    let units: Vec<u32> = own
+        .filter(|unit| cosines[*unit as usize].is_some_and(|own| own >= ALIKE))
+        .collect();
+    (cited(record, &units), Vec::new())
 }
 
 /// Units of the content; the instruction's are none.

@@ -28,6 +28,9 @@ pub struct LabelledArgs {
     /// Model: a directory in the hub's layout, or an id on the hub. Default: the tiny model inside.
     #[arg(long, value_name = "DIR|ID", env = "OMNITRACE_MODEL")]
     model: Option<String>,
+    /// Also compare with CLIP: a directory with a checkpoint in the hub's layout (openai/clip-vit-large-patch14).
+    #[arg(long, value_name = "DIR")]
+    clip: Option<PathBuf>,
     /// Also write the numbers as JSON.
     #[arg(long, value_name = "F.json")]
     json: Option<PathBuf>,
@@ -51,6 +54,8 @@ type Scores = [Vec<Vec<Score>>; COLUMNS.len()];
 pub fn run(args: &LabelledArgs) -> Result<()> {
     let mut names: Vec<String> = SignalKind::ALL.map(|own| own.name().to_owned()).to_vec();
     names.extend(["embedding".to_owned(), "random".to_owned()]);
+    let clip = args.clip.as_deref().map(baselines::open_clip).transpose()?;
+    names.extend(clip.is_some().then(|| "clip".to_owned()));
     let mut rows: Vec<Scores> = names.iter().map(|_| Scores::default()).collect();
     let (mut samples, mut unmatched, mut hash) = (0usize, 0usize, String::new());
     trace_file(&args.file, args.model.as_deref(), &mut |index, traced| {
@@ -71,10 +76,17 @@ pub fn run(args: &LabelledArgs) -> Result<()> {
         given.push(alone(baselines::alike(record, &replay)?));
         let seed = index as u64;
         given.push(alone(baselines::random(record, &record.attributions, seed)));
-        for (row, given) in rows.iter_mut().zip(&given) {
+        if let Some(clip) = &clip {
+            let seen = baselines::seen_alike(clip, traced.model, &traced.request, record)?;
+            given.push(alone(seen));
+        }
+        for ((row, given), name) in rows.iter_mut().zip(&given).zip(&names) {
             let mut own: [Vec<Score>; COLUMNS.len()] = Default::default();
             for (chunk, label) in given.iter().zip(&labels) {
                 judge(record, chunk, label, &mut own);
+            }
+            for column in unspoken(name) {
+                own[*column].clear();
             }
             for (all, own) in row.iter_mut().zip(own) {
                 all.push(own);
@@ -125,6 +137,15 @@ pub fn run(args: &LabelledArgs) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The columns of which a method says nothing: embeddings of words and pictures are none of seconds, CLIP's none of sounds.
+fn unspoken(method: &str) -> &'static [usize] {
+    match method {
+        "embedding" => &[2, 3],
+        "clip" => &[2],
+        _ => &[],
+    }
 }
 
 /// A sample's labels, checked.

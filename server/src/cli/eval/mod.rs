@@ -75,6 +75,9 @@ pub struct WorldEvalArgs {
     /// Also ask the model itself what its sentences rest on, in the first K samples of each task.
     #[arg(long, value_name = "K", default_value_t = 0)]
     ask: u64,
+    /// Also compare with CLIP: a directory with a checkpoint in the hub's layout (openai/clip-vit-large-patch14).
+    #[arg(long, value_name = "DIR")]
+    clip: Option<PathBuf>,
     /// Also write the charts as SVG, each with its data as CSV.
     #[arg(long, value_name = "DIR")]
     charts: Option<PathBuf>,
@@ -141,6 +144,7 @@ fn evaluate(model: &Model, no_repeat_ngram: u32, args: &WorldEvalArgs) -> Result
     } else {
         args.tasks.clone()
     };
+    let clip = args.clip.as_deref().map(baselines::open_clip).transpose()?;
     let bar = ProgressBar::new(args.n * tasks.len() as u64).with_style(
         ProgressStyle::with_template("{bar:30} {pos}/{len} samples  {elapsed_precise}  {msg}")?,
     );
@@ -163,6 +167,12 @@ fn evaluate(model: &Model, no_repeat_ngram: u32, args: &WorldEvalArgs) -> Result
                 baselines::random(&record, &record.attributions, seed),
                 baselines::alike(&record, &replay)?,
                 Vec::new(),
+                match &clip {
+                    Some(clip) => {
+                        baselines::seen_alike(clip, model, &request, &record).with_context(at)?
+                    }
+                    None => Vec::new(),
+                },
             ];
             if k < args.ask {
                 let reply = ask(model, &request, &record).with_context(at)?;
@@ -266,7 +276,7 @@ fn judge(
     record: &Record,
     places: &Places,
     right: &[bool],
-    given: &[Vec<Given>; 3],
+    given: &[Vec<Given>; report::BASELINES.len()],
 ) -> Judged {
     let film = sample.blocks.iter().find_map(|block| match block {
         Block::Video(film) => Some(film),
@@ -298,12 +308,18 @@ fn judge(
             marks.push(marked(&mut chunks.zip(heat.iter().map(Vec::as_slice))));
         }
     }
+    let chunks = recurate(record, &Method::paper()).into_iter();
+    let heat = &record.signals[Method::paper().signal.index()].heat;
+    marks.push(marked(&mut chunks.zip(heat.iter().map(Vec::as_slice))));
     for (own, name) in given.iter().zip(report::BASELINES) {
         let own = own.iter();
         let own =
             marked(&mut own.map(|(attribution, heat)| (attribution.clone(), heat.as_slice())));
         let spoken_of: &[&str] = match name {
             "embedding" => &["text_f1", "image_f1"],
+            // Frames are pictures; of sounds CLIP knows nothing.
+            "clip" if film.is_some() => &["text_f1", "image_f1", "time_f1", "interval_iou"],
+            "clip" => &["text_f1", "image_f1"],
             "self" => &Marks::SOURCES,
             _ => &Marks::NAMES,
         };

@@ -42,14 +42,30 @@ impl Judged {
 }
 
 /// The baselines' names, in the order in which they are judged.
-pub const BASELINES: [&str; 3] = ["random", "embedding", "self"];
+pub const BASELINES: [&str; 4] = ["random", "embedding", "self", "clip"];
 
-/// Every method that is judged, with its unit score: signals (unit score fastest), then baselines.
+/// The paper's method: its best signal, curated as it does.
+pub const PAPERS: (&str, &str) = ("attmean", "paper");
+
+/// Every method that is judged, with its unit score: signals (unit score fastest), the paper's, then baselines.
 pub fn methods() -> Vec<(&'static str, &'static str)> {
     let signals = (SignalKind::ALL.into_iter())
         .flat_map(|signal| UnitScore::ALL.map(|unit_score| (signal.name(), unit_score.name())));
     let baselines = BASELINES.into_iter().map(|name| (name, "baseline"));
-    signals.chain(baselines).collect()
+    signals.chain([PAPERS]).chain(baselines).collect()
+}
+
+/// What the page shows: signals by their unit sums, the paper's method, baselines.
+fn is_shown(unit_score: &str) -> bool {
+    ["sum", PAPERS.1, "baseline"].contains(&unit_score)
+}
+
+/// A method's name on the page.
+fn named(method: &str, unit_score: &str) -> String {
+    match unit_score == PAPERS.1 {
+        true => format!("{method}, as the paper"),
+        false => method.to_owned(),
+    }
 }
 
 /// A mean over samples and its 95 % interval; none of nothing.
@@ -164,9 +180,9 @@ impl TaskReport {
         (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
     }
 
-    /// For the page: signals by their unit sums, and baselines.
+    /// For the page: signals by their unit sums, the paper's method, and baselines.
     fn figures(&self) -> TaskFigures {
-        let shown = |own: &&Scores| ["sum", "baseline"].contains(&own.unit_score);
+        let shown = |own: &&Scores| is_shown(own.unit_score);
         TaskFigures {
             task: self.task.name().to_owned(),
             n: self.n as u64,
@@ -175,7 +191,7 @@ impl TaskReport {
             rows: (self.scores.iter().filter(shown))
                 .filter(|own| own.correct.iter().any(Option::is_some))
                 .map(|own| Row {
-                    method: own.method.to_owned(),
+                    method: named(own.method, own.unit_score),
                     marks: (own.correct.iter())
                         .map(|own| own.map(Estimate::figure))
                         .collect(),
@@ -284,8 +300,10 @@ impl Report {
             marks: Marks::NAMES.map(str::to_owned).to_vec(),
             tasks: self.tasks.iter().map(TaskReport::figures).collect(),
             overall: (self.overall().into_iter())
-                .filter(|((_, unit_score), _)| ["sum", "baseline"].contains(unit_score))
-                .map(|((method, _), mean)| (method.to_owned(), (mean * 1e4).round() / 1e4))
+                .filter(|((_, unit_score), _)| is_shown(unit_score))
+                .map(|((method, unit_score), mean)| {
+                    (named(method, unit_score), (mean * 1e4).round() / 1e4)
+                })
                 .collect(),
             ablations: self.ablations.clone(),
             removal: self.removal.clone(),

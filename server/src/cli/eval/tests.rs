@@ -74,6 +74,7 @@ fn figures(model: &Model, n: u64) -> serde_json::Value {
         model: None,
         removal: 0,
         ask: 0,
+        clip: None,
         charts: None,
         page: None,
         json: None,
