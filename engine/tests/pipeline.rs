@@ -112,7 +112,16 @@ fn events_rebuild_the_record() {
     assert!(record.units.iter().all(|unit| unit.positions > 0));
     assert_eq!(outcome.unit_of.len(), outcome.input_ids.len());
     assert_eq!(record.tokens.len(), outcome.generated_ids.len());
-    assert_eq!(record.signals.len(), 5);
+    assert_eq!(record.signals.len(), 6);
+    // Attention whose values say the word: somewhere in the prompt, and nowhere where nobody looks.
+    let scores = outcome.scores.as_ref().expect("they are kept");
+    assert_eq!(scores.attvalue.len(), scores.attmean.len());
+    assert!(scores.attvalue.iter().any(|value| *value > 0.0));
+    let seen = scores.attvalue.iter().zip(&scores.attmean);
+    assert!(
+        seen.into_iter()
+            .all(|(own, looked)| own.is_finite() && *own >= 0.0 && (*looked > 0.0 || *own == 0.0))
+    );
 }
 
 #[test]
