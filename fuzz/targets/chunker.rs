@@ -9,7 +9,11 @@ libfuzzer_sys::fuzz_target!(|input: (String, String)| {
     let whole = format!("{begin}{rest}");
     let pieces = split(&whole);
     assert!(partitions(&pieces, whole.len()));
-    assert!(pieces.iter().all(|piece| whole.get(piece.clone()).is_some()));
+    assert!(
+        pieces
+            .iter()
+            .all(|piece| whole.get(piece.clone()).is_some())
+    );
     assert!(
         pieces.starts_with(&stable),
         "{stable:?} was promised, {pieces:?} came"

@@ -14,7 +14,9 @@ pub fn run(options: &[String]) -> Result<()> {
         .args(["--profile", "checks", "--no-run"])
         .run()?;
     let built = shell::root().join("target/checks");
-    shell::say("200 rounds take some ten minutes; the same seed brings the same faults (as root, with faketime and nats-server: all of them)");
+    shell::say(
+        "200 rounds take some ten minutes; the same seed brings the same faults (as root, with faketime and nats-server: all of them)",
+    );
     let mut campaign = Command::new(built.join("examples/chaos"));
     campaign
         .arg("--program")

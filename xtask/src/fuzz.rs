@@ -25,7 +25,9 @@ const TARGETS: [Target; 7] = [
     Target {
         name: "sound",
         seeds: "media/tests/data",
-        extensions: &["wav", "mp3", "ogg", "oga", "opus", "flac", "m4a", "aac", "mka"],
+        extensions: &[
+            "wav", "mp3", "ogg", "oga", "opus", "flac", "m4a", "aac", "mka",
+        ],
     },
     Target {
         name: "film",
