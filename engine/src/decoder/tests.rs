@@ -87,7 +87,8 @@ fn loops_and_tensors_agree_over_several_blocks() {
                     (&ours.1.attgrads, &theirs.1.attgrads),
                     (&ours.2, &theirs.2),
                 ];
-                assert!(ours.2.iter().any(|own| *own > 0.0));
+                // A single position may well speak against the word.
+                assert!(prompt == 1 || ours.2.iter().any(|own| *own > 0.0));
                 for (index, (ours, theirs)) in pairs.into_iter().enumerate() {
                     let apart = distance(theirs, ours);
                     let case = (head_norms, prompt, index);
