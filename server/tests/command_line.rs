@@ -488,6 +488,17 @@ fn the_world_is_evaluated_the_same_way_every_time() {
     assert!(complaint.contains("visual-qa"), "{complaint}");
 }
 
+fn has_a_row_for_clip(output: &Output) {
+    let table = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let mut lines = table.lines();
+    assert!(
+        lines.any(|line| line.trim_start().starts_with("clip ")),
+        "{table}"
+    );
+}
+
 #[test]
 fn clip_is_compared_where_a_checkpoint_is_given() {
     let dir = tempdir().expect("a directory");
@@ -502,18 +513,7 @@ fn clip_is_compared_where_a_checkpoint_is_given() {
     ];
     let more = ["--clip", clip, "--json", "clip.json"];
     let output = omnitrace(dir.path(), &[&world[..], &more[..]].concat());
-    let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        table
-            .lines()
-            .any(|line| line.trim_start().starts_with("clip ")),
-        "{table}"
-    );
+    has_a_row_for_clip(&output);
     let report = json_of(&dir.path().join("clip.json"));
     let own = |task: &str| report["tasks"][task]["scores"]["clip"]["baseline"].clone();
     for (task, marks) in [
@@ -541,18 +541,7 @@ fn clip_is_compared_where_a_checkpoint_is_given() {
         dir.path(),
         &["eval", "labelled", "mine.json", "--clip", clip],
     );
-    let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        table
-            .lines()
-            .any(|line| line.trim_start().starts_with("clip ")),
-        "{table}"
-    );
+    has_a_row_for_clip(&output);
 
     let complaint = fails(
         dir.path(),

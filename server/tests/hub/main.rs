@@ -9,7 +9,7 @@
 mod player;
 mod slow;
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -29,17 +29,7 @@ impl Desk {
     }
 
     fn trace(&self, model: &str, variables: &[(&str, &str)]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
-        for name in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-            "HF_HUB_CACHE",
-            "HF_TOKEN",
-        ] {
-            command.env_remove(name);
-        }
+        let mut command = player::program();
         command
             .current_dir(self.dir.path())
             .args([

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 
 use safetensors::SafeTensors;
@@ -209,4 +210,20 @@ fn answer(
         content.len()
     );
     say(&head, &content[first..end])
+}
+
+/// The program, without what this machine says of hubs and proxies.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "HF_HUB_CACHE",
+        "HF_TOKEN",
+    ] {
+        command.env_remove(name);
+    }
+    command
 }

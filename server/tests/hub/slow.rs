@@ -1,14 +1,14 @@
 //! A model that is still on its way from the hub holds nobody up who asks for another.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 use ureq::Agent;
 
-use crate::player::{Hub, ID, TOKEN, repository};
+use crate::player::{Hub, ID, TOKEN, program, repository};
 
 /// No single wait is longer than this on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,16 +24,7 @@ struct Server {
 impl Server {
     fn start(hub: &Hub) -> Self {
         let dir = tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
-        for name in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-            "HF_HUB_CACHE",
-        ] {
-            command.env_remove(name);
-        }
+        let mut command = program();
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--no-examples"])
             .args(["--model", "tiny-omni", "--model", ID, "--data"])

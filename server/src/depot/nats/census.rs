@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::nats;
 use super::reach::Reach;
-use super::records::{Entry, Stage};
+use super::records::{self, Entry, Stage};
 use super::waits::{self, Job};
 use crate::admission::estimate::Progress;
 use crate::admission::{Elsewhere, Estimator, JobSize, Marks, Took};
@@ -214,12 +214,7 @@ async fn hear(reach: &Reach, first: &mut Option<oneshot::Sender<()>>) -> Result<
         let info = message.info().map_err(nats(failed))?;
         let age = datetime::now() - info.published;
         there = there.saturating_sub(1).min(info.pending);
-        let id = message
-            .subject
-            .as_str()
-            .rsplit('.')
-            .next()
-            .unwrap_or_default();
+        let id = records::key_in(&message.subject);
         // A marker of a deletion has no payload.
         if message.payload.is_empty() {
             continue;

@@ -275,6 +275,11 @@ fn unpack(packed: &[u8]) -> Result<String, ServerError> {
     Ok(text)
 }
 
+/// The key that a bucket's subject ends with: `$KV.BUCKET.KEY`. Our keys hold no dot.
+pub(super) fn key_in(subject: &str) -> &str {
+    subject.rsplit('.').next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,12 +61,7 @@ impl Kept {
             false,
             async |message, number, stored| {
                 self.read = self.read.max(number);
-                let id = message
-                    .subject
-                    .as_str()
-                    .rsplit('.')
-                    .next()
-                    .unwrap_or_default();
+                let id = records::key_in(&message.subject);
                 let entry = String::from_utf8_lossy(&message.payload);
                 match from_json::<Entry>("trace", &entry) {
                     // The shipped examples belong to the program, and would only be made again.
@@ -209,12 +204,7 @@ impl Nats {
             0,
             false,
             async |message, _, stored| {
-                let id = message
-                    .subject
-                    .as_str()
-                    .rsplit('.')
-                    .next()
-                    .unwrap_or_default();
+                let id = records::key_in(&message.subject);
                 if now.saturating_sub(stored) >= LEFT_SECS && !message.payload.is_empty() {
                     left.push((id.to_owned(), message.payload.clone()));
                 }
