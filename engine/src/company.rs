@@ -1,8 +1,8 @@
 //! Traces of one model that take their decode steps together, on one thread.
 //! In: generations that wait for a step. Out: each stepped as if it were alone, the weights read once for all.
 //!
-//! A trace is a future that waits in two places of each token: for its signals, and for the next step. Whoever runs several
-//! polls each until it waits, then calls [`Company::step`]. There is no runtime: nothing wakes anybody, nothing is concurrent.
+//! A trace is a future that waits for each of its steps. Whoever runs several polls each until it waits, then calls
+//! [`Company::step`]. There is no runtime: nothing wakes anybody, nothing is concurrent.
 
 use std::cell::RefCell;
 use std::pin::pin;
@@ -12,28 +12,16 @@ use std::task::{Context, Poll, Waker};
 use crate::EngineError;
 use crate::decoder::together::{self, Chosen};
 use crate::model::Session;
-use crate::signals::StepScores;
 
-/// What a generation waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    Signals,
-    Advance,
-}
-
-/// A generation, given away until its wish is fulfilled.
+/// A generation, given away until it was fed.
 struct Waiting<'m> {
     session: Box<dyn Session + 'm>,
     chosen: u32,
-    wish: Wish,
     back: Rc<RefCell<Option<Back<'m>>>>,
 }
 
-/// The generation comes back, with its signals where they were wished for.
-type Back<'m> = (
-    Box<dyn Session + 'm>,
-    Result<Option<StepScores>, EngineError>,
-);
+/// The generation comes back, and whether it could be fed.
+type Back<'m> = (Box<dyn Session + 'm>, Result<(), EngineError>);
 
 /// The generations that wait for a step.
 #[derive(Default)]
@@ -53,42 +41,18 @@ impl<'m> Company<'m> {
         Self::default()
     }
 
-    /// Does for all that wait what comes next, in one pass over the weights where their decoder can: signals if anybody
-    /// wishes for them, otherwise the decode step. Returns for how many.
+    /// Feeds all that wait their tokens, in one pass over the weights where their decoder can. Returns how many.
     pub fn step(&self) -> usize {
         let mut now = self.waiting.take();
-        let wish = match now.iter().any(|own| own.wish == Wish::Signals) {
-            true => Wish::Signals,
-            false => Wish::Advance,
-        };
-        let later = now.extract_if(.., |own| own.wish != wish);
-        *self.waiting.borrow_mut() = later.collect();
         let mut chosen: Vec<Chosen<'_, '_>> = (now.iter_mut())
             .map(|own| (own.session.as_mut(), own.chosen))
             .collect();
-        let done: Vec<_> = match wish {
-            Wish::Signals => (together::signals(&mut chosen).into_iter())
-                .map(|scores| scores.map(Some))
-                .collect(),
-            Wish::Advance => (together::advance(&mut chosen).into_iter())
-                .map(|advanced| advanced.map(|()| None))
-                .collect(),
-        };
+        let advanced = together::advance(&mut chosen);
         let count = now.len();
-        for (own, done) in now.into_iter().zip(done) {
-            *own.back.borrow_mut() = Some((own.session, done));
+        for (own, advanced) in now.into_iter().zip(advanced) {
+            *own.back.borrow_mut() = Some((own.session, advanced));
         }
         count
-    }
-
-    /// Every signal of this step, its token being `chosen`.
-    pub(crate) async fn signals(
-        &self,
-        session: Box<dyn Session + 'm>,
-        chosen: u32,
-    ) -> Result<(Box<dyn Session + 'm>, StepScores), EngineError> {
-        let (session, scores) = self.wish(session, chosen, Wish::Signals).await?;
-        Ok((session, scores.unwrap_or_default()))
     }
 
     /// Feeds the chosen token.
@@ -97,23 +61,13 @@ impl<'m> Company<'m> {
         session: Box<dyn Session + 'm>,
         chosen: u32,
     ) -> Result<Box<dyn Session + 'm>, EngineError> {
-        Ok(self.wish(session, chosen, Wish::Advance).await?.0)
-    }
-
-    async fn wish(
-        &self,
-        session: Box<dyn Session + 'm>,
-        chosen: u32,
-        wish: Wish,
-    ) -> Result<(Box<dyn Session + 'm>, Option<StepScores>), EngineError> {
         let back = Rc::new(RefCell::new(None));
         self.waiting.borrow_mut().push(Waiting {
             session,
             chosen,
-            wish,
             back: back.clone(),
         });
-        let (session, done): Back<'m> = std::future::poll_fn(|_| {
+        let (session, advanced): Back<'m> = std::future::poll_fn(|_| {
             if let Some(back) = back.take() {
                 return Poll::Ready(Ok(back));
             }
@@ -124,7 +78,8 @@ impl<'m> Company<'m> {
             }
         })
         .await?;
-        Ok((session, done?))
+        advanced?;
+        Ok(session)
     }
 
     /// Runs one trace to its end, without company.

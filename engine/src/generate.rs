@@ -6,17 +6,13 @@ use std::ops::ControlFlow;
 use attribution::record::{Decoding, Finish};
 
 use crate::model::Session;
-use crate::signals::StepScores;
 use crate::{Company, EngineError};
 
 /// One generated token.
 pub(crate) struct Step<'a> {
     pub(crate) id: u32,
-    /// Before any rule.
-    pub(crate) logits: &'a [f32],
-    pub(crate) scores: StepScores,
-    /// Of which more may be asked about this step.
-    pub(crate) session: &'a dyn Session,
+    /// Which can be asked about this step.
+    pub(crate) session: &'a mut dyn Session,
 }
 
 /// Generates until an end id, `max_new_tokens`, or a `Break` from `observe`, which sees every step, the end id's too.
@@ -43,13 +39,9 @@ pub(crate) async fn generate_among<'m>(
         }
         let id = chooser.choose(session.logits(), &ids);
         ids.push(id);
-        let scores;
-        (session, scores) = company.signals(session, id).await?;
         let flow = observe(Step {
             id,
-            logits: session.logits(),
-            scores,
-            session: &*session,
+            session: session.as_mut(),
         })?;
         if end_ids.contains(&id) {
             break Finish::End;

@@ -7,6 +7,7 @@ use attribution::record::{Decoding, Grid, Settings, SourceItem, SourceRole};
 use attribution::time::TimeBins;
 use candle_core::DType;
 
+use crate::follow::Follower;
 use crate::generate::generate;
 use crate::model::{DecodedSource, DecodedTurn, EncoderInput, Sound};
 pub use crate::preprocess::Rgb;
@@ -101,14 +102,17 @@ pub fn inspect(
         ..RawScores::default()
     };
     let mut logits = Vec::new();
+    let mut follower = Follower::new(&prompt.layout, None);
     let (generated_ids, _) = generate(
         session,
         model.family.seen_by_ngram_rule(&prompt.ids),
         model.family.end_ids(),
         decoding,
         &mut |step| {
-            logits.push(step.logits.to_vec());
-            scores.push(&step.scores);
+            logits.push(step.session.logits().to_vec());
+            follower.push(step.session, step.id)?;
+            let steps = follower.complete(step.session, true)?;
+            steps.iter().for_each(|step| scores.push(step));
             Ok(ControlFlow::Continue(()))
         },
     )?;

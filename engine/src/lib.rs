@@ -12,6 +12,7 @@ mod decoder;
 mod detokenize;
 mod error;
 pub mod faithfulness;
+mod follow;
 mod generate;
 pub mod inspect;
 mod layers;

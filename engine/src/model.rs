@@ -18,7 +18,7 @@ use crate::load::ModelFiles;
 use crate::preprocess::Rgb;
 use crate::preprocess::mel::Mel;
 use crate::preprocess::patches::Patches;
-use crate::signals::{StepScores, Wanted};
+use crate::signals::{StepAttention, StepGradients, Wanted};
 use crate::{EngineError, Precision, minicpm_o, qwen2_5_omni};
 
 /// How a family is loaded, whole or in part.
@@ -229,10 +229,13 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
 pub(crate) trait Session {
     /// Logits of the next token, before any rule.
     fn logits(&self) -> &[f32];
-    /// Every signal of this step, its token being `chosen`.
-    fn signals(&self, chosen: u32) -> Result<StepScores, EngineError>;
-    /// What the values of some layers add to the logit of `chosen` in this step, per prompt position, never below 0 in a layer.
-    fn values(&self, chosen: u32, layers: &[usize]) -> Result<Vec<f32>, EngineError>;
+    /// What attention says of this step.
+    fn attention(&self) -> Result<StepAttention, EngineError>;
+    /// Keeps this step, the last thing that is asked of it, for [`Self::gradients`]: its token is `chosen`, and the values of
+    /// `layers` are asked for.
+    fn hold(&mut self, chosen: u32, layers: &[usize]) -> Result<(), EngineError>;
+    /// What gradients say of the steps held since the last call, oldest first.
+    fn gradients(&mut self) -> Result<Vec<StepGradients>, EngineError>;
     /// Feeds the chosen token; afterwards `logits` are those of the next.
     fn advance(&mut self, chosen: u32) -> Result<(), EngineError>;
     /// Back to the end of the prompt, computing other signals from there; `logits` stay those of the last step.

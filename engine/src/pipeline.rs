@@ -12,10 +12,10 @@ use candle_core::Tensor;
 
 use crate::detokenize::Detokenizer;
 use crate::faithfulness::rescore;
+use crate::follow::Follower;
 use crate::generate::generate_among;
 use crate::looks;
 use crate::model::{DecodedSource, DecodedTurn, Encoded, Family, Prompt};
-use crate::signals::{Derived, spread_row};
 use crate::sources::SourceDecoder;
 use crate::{Company, EngineError, Item, Model, Outcome, RawScores, TraceRequest};
 
@@ -226,8 +226,10 @@ async fn answer<'m>(
         return Ok((Vec::new(), Finish::Stopped));
     }
     let mut detokenizer = Detokenizer::new(&model.tokenizer);
-    let mut derived = Derived::new(&prompt.layout);
+    let mut follower = Follower::new(&prompt.layout, kept);
     let mut index = 0;
+    // Tokens that wait for their signals.
+    let mut waiting: Vec<(u32, String)> = Vec::new();
     generate_among(
         company,
         session,
@@ -235,33 +237,29 @@ async fn answer<'m>(
         family.end_ids(),
         decoding,
         &mut |step| {
-            let step_scores = match kept {
-                Some(kept) => step.scores.spread(kept),
-                None => step.scores,
-            };
+            follower.push(step.session, step.id)?;
             let mut text = detokenizer.push(step.id);
-            if family.end_ids().contains(&step.id) || index + 1 == max_new {
+            let ends = family.end_ids().contains(&step.id) || index + 1 == max_new;
+            if ends {
                 text += &detokenizer.finish();
             }
-            derived.push(&step_scores);
-            let added = step.session.values(step.id, &derived.focused())?;
-            let added = match kept {
-                Some(kept) => spread_row(&added, kept),
-                None => added,
-            };
-            derived.value(&step_scores, &added);
-            if let Some(scores) = scores.as_mut() {
-                scores.push(&step_scores);
-                scores.push_derived(&derived);
-            }
-            let closed = live
-                .push(step.id, &text, derived.signals(&step_scores))
-                .map_err(attribution_error)?;
-            events.send(TraceEvent::Token { index, text });
-            for chunk in closed {
-                events.send(chunk_event(chunk));
-            }
+            events.send(TraceEvent::Token {
+                index,
+                text: text.clone(),
+            });
+            waiting.push((step.id, text));
             index += 1;
+            let steps = follower.complete(step.session, ends || events.stopped)?;
+            let traced = waiting.drain(..steps.len());
+            for ((id, text), step) in traced.zip(steps) {
+                if let Some(scores) = scores.as_mut() {
+                    scores.push(&step);
+                }
+                let closed = live.push(id, &text, step.signals());
+                for chunk in closed.map_err(attribution_error)? {
+                    events.send(chunk_event(chunk));
+                }
+            }
             Ok(if events.stopped {
                 ControlFlow::Break(())
             } else {

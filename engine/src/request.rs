@@ -133,11 +133,11 @@ pub struct RawScores {
     pub attraw: Vec<f32>,
     /// `[T, P]`.
     pub attgrads: Vec<f32>,
-    /// `[T, P]`; empty where the units are not known.
+    /// `[T, P]`.
     pub attfocus: Vec<f32>,
-    /// `[T, P]`; empty where the units are not known.
+    /// `[T, P]`.
     pub attrise: Vec<f32>,
-    /// `[T, P]`; empty where the units are not known.
+    /// `[T, P]`.
     pub attvalue: Vec<f32>,
 }
 
@@ -148,12 +148,8 @@ impl RawScores {
         self.attmean.extend(&step.attmean);
         self.attraw.extend(&step.attraw);
         self.attgrads.extend(&step.attgrads);
-    }
-
-    /// What was made of that step.
-    pub(crate) fn push_derived(&mut self, derived: &crate::signals::Derived) {
-        self.attfocus.extend(&derived.attfocus);
-        self.attrise.extend(&derived.attrise);
-        self.attvalue.extend(&derived.attvalue);
+        self.attfocus.extend(&step.attfocus);
+        self.attrise.extend(&step.attrise);
+        self.attvalue.extend(&step.attvalue);
     }
 }

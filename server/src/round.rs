@@ -83,7 +83,7 @@ pub(crate) struct Round<'r, 'm> {
     lanes: Lanes<'r, 'm>,
 }
 
-/// Those of them that wait for a step, or for their signals.
+/// Those of them that wait for a step.
 struct Lanes<'r, 'm> {
     site: &'r Site,
     company: &'r Company<'m>,
@@ -163,7 +163,7 @@ impl<'r, 'm: 'r> Round<'r, 'm> {
         }
     }
 
-    /// What comes next for all: their signals, or a decode step.
+    /// A decode step for all.
     pub(crate) fn turn(&self) {
         self.lanes.turn();
     }
@@ -175,8 +175,6 @@ impl Lanes<'_, '_> {
         // A trace that is no newcomer any more is one of those that are being taken a step further.
         if (self.all.try_borrow()).is_ok_and(|all| !all.is_empty()) {
             newcomer.pause();
-            // Signals, and a step.
-            self.turn();
             self.turn();
             newcomer.go_on();
         }

@@ -1,15 +1,17 @@
-//! Time of a decode step: without signals, with attention's two, with each further one, in turn; and against memory's speed.
+//! Time of a decode step: without signals, with attention's two, the paper's three, with each further one, in turn; and
+//! against memory's speed.
 
 use std::time::Instant;
 
 use attribution::record::Decoding;
 use serde::Serialize;
 
-use super::{Bandwidth, BenchModel, Spread, failed};
+use super::{Bandwidth, BenchModel, Spread, failed, first};
 use crate::EngineError;
+use crate::follow::Follower;
 use crate::generate::Chooser;
 use crate::model::Session;
-use crate::signals::{Derived, Wanted};
+use crate::signals::{Derived, HELD, Wanted};
 
 /// What to measure.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,8 @@ pub struct DecodeReport {
     pub untraced_secs_per_token: ModeTimes,
     /// With attmean and attraw, against without, round by round.
     pub means_over_untraced: Spread,
+    /// With attmean, attraw and attgrads, against without, round by round.
+    pub three_over_untraced: Spread,
     /// With attfocus besides, against attmean and attraw alone, round by round.
     pub attfocus_over_means: Spread,
     /// With attrise besides, and attfocus of which it is made, against attmean and attraw alone, round by round.
@@ -60,11 +64,13 @@ pub struct DecodeReport {
     pub share_of_memory_speed: Spread,
 }
 
-/// What a run computes, each more than the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a run computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Untraced,
     Means,
+    /// Those and AttGrads.
+    Three,
     Focus,
     Rise,
     Value,
@@ -73,9 +79,10 @@ enum Mode {
 
 impl Mode {
     /// In the order of a round.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Untraced,
         Self::Means,
+        Self::Three,
         Self::Focus,
         Self::Rise,
         Self::Value,
@@ -86,6 +93,7 @@ impl Mode {
         match self {
             Self::Untraced => Wanted::Nothing,
             Self::Means => Wanted::Means,
+            Self::Three => Wanted::Gradients,
             Self::Focus | Self::Rise => Wanted::Attention,
             Self::Value => Wanted::Values,
             Self::Everything => Wanted::Everything,
@@ -119,7 +127,7 @@ impl BenchModel {
             }
             speeds.push(bandwidth.measure());
         }
-        let [untraced, means, focus, rise, value, everything] = times;
+        let [untraced, means, three, focus, rise, value, everything] = times;
         let against = |more: &[f64], less: &[f64]| {
             Spread::of(more.iter().zip(less).map(|(more, less)| more / less))
         };
@@ -135,6 +143,7 @@ impl BenchModel {
             threads: crate::cpu::pool::threads(),
             untraced_secs_per_token: Spread::of(untraced.iter().copied()),
             means_over_untraced: against(&means, &untraced),
+            three_over_untraced: against(&three, &untraced),
             attfocus_over_means: against(&focus, &means),
             attrise_over_means: against(&rise, &means),
             attvalue_over_means: against(&value, &means),
@@ -172,32 +181,42 @@ fn run(
         no_repeat_ngram: 3,
         ..Decoding::default()
     });
-    let mut derived = Derived::in_equal_units(prompt.len(), UNIT_POSITIONS);
+    let units = || Derived::in_equal_units(prompt.len(), UNIT_POSITIONS);
+    let (mut derived, mut follower) = (units(), Follower::of(units()));
     let (mut seen, mut derived_secs) = (0.0, 0.0);
     let begin = Instant::now();
-    for _ in 0..tokens {
+    for written in 1..=tokens {
         let id = chooser.choose(session.logits(), &ids);
         ids.push(id);
         session.advance(id)?;
-        if mode == Mode::Untraced {
-            continue;
+        let last = written == tokens;
+        match mode {
+            Mode::Untraced => {}
+            Mode::Means => seen += first(&session.attention()?.attmean),
+            Mode::Three => {
+                seen += first(&session.attention()?.attmean);
+                session.hold(id, &[])?;
+                if last || written % HELD == 0 {
+                    let steps = session.gradients()?;
+                    seen += steps.iter().map(|step| first(&step.attgrads)).sum::<f32>();
+                }
+            }
+            Mode::Focus | Mode::Rise => {
+                let attention = session.attention()?;
+                let begin = Instant::now();
+                let mut row = derived.focus(&attention);
+                if mode == Mode::Rise {
+                    row = derived.rise(&row);
+                }
+                derived_secs += begin.elapsed().as_secs_f64();
+                seen += first(&row);
+            }
+            Mode::Value | Mode::Everything => {
+                follower.push(session, id)?;
+                let steps = follower.complete(session, last)?;
+                seen += steps.iter().map(|step| first(&step.attvalue)).sum::<f32>();
+            }
         }
-        let scores = session.signals(id)?;
-        seen += scores.attmean.first().copied().unwrap_or_default();
-        let begin = Instant::now();
-        if mode >= Mode::Focus {
-            derived.focus(&scores);
-        }
-        if mode >= Mode::Rise {
-            derived.rise();
-        }
-        derived_secs += begin.elapsed().as_secs_f64();
-        if mode >= Mode::Value {
-            let added = session.values(id, &derived.focused())?;
-            derived.value(&scores, &added);
-            seen += derived.attvalue.first().copied().unwrap_or_default();
-        }
-        seen += derived.attrise.first().copied().unwrap_or_default();
     }
     let all_secs = begin.elapsed().as_secs_f64();
     if !seen.is_finite() {

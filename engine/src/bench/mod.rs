@@ -114,6 +114,11 @@ impl std::fmt::Display for Spread {
     }
 }
 
+/// Of a signal: what a run looks at, so that none is left out as unused.
+fn first(signal: &[f32]) -> f32 {
+    signal.first().copied().unwrap_or_default()
+}
+
 fn failed(message: &str) -> EngineError {
     TensorError::Msg(message.to_owned()).into()
 }

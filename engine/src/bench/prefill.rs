@@ -9,6 +9,7 @@ use attribution::record::Decoding;
 use super::{BenchModel, Spread, failed};
 use crate::EngineError;
 use crate::generate::Chooser;
+use crate::signals::HELD;
 
 /// One model and one prompt length.
 #[derive(Debug, Clone, Serialize)]
@@ -60,8 +61,13 @@ impl BenchModel {
                 }
                 let id = chooser.choose(session.logits(), &ids);
                 ids.push(id);
-                if session.signals(id)?.attgrads.len() != tokens {
-                    return Err(failed("a signal does not cover the prompt"));
+                let means = session.attention()?.attmean.len();
+                session.hold(id, &[])?;
+                if written % HELD == HELD - 1 || written + 1 == answer {
+                    let steps = session.gradients()?;
+                    if steps.iter().any(|step| step.attgrads.len() != means) || means != tokens {
+                        return Err(failed("a signal does not cover the prompt"));
+                    }
                 }
             }
             secs.push(begin.elapsed().as_secs_f64());

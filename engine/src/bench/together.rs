@@ -5,9 +5,10 @@ use std::time::Instant;
 use attribution::record::Decoding;
 use serde::Serialize;
 
-use super::{BenchModel, Spread, failed};
+use super::{BenchModel, Spread, failed, first};
 use crate::EngineError;
 use crate::decoder::together;
+use crate::follow::Follower;
 use crate::generate::Chooser;
 use crate::model::Session;
 use crate::signals::{Derived, Wanted};
@@ -120,7 +121,11 @@ fn run(
     let mut lanes: Vec<_> = (sessions.iter())
         .map(|_| {
             let derived = Derived::in_equal_units(prompt.len(), UNIT_POSITIONS);
-            (Chooser::new(&decoding), prompt.to_vec(), derived)
+            (
+                Chooser::new(&decoding),
+                prompt.to_vec(),
+                Follower::of(derived),
+            )
         })
         .collect();
     for session in sessions.iter_mut() {
@@ -128,7 +133,7 @@ fn run(
     }
     let mut seen = 0.0;
     let begin = Instant::now();
-    for _ in 0..tokens {
+    for written in 1..=tokens {
         let mut chosen: Vec<together::Chosen<'_, '_>> = Vec::with_capacity(sessions.len());
         for (session, (chooser, ids, _)) in sessions.iter_mut().zip(&mut lanes) {
             let id = chooser.choose(session.logits(), ids);
@@ -139,10 +144,10 @@ fn run(
             advanced?;
         }
         if wanted != Wanted::Nothing {
-            let scores = together::signals(&mut chosen);
-            for (scores, (_, _, derived)) in scores.into_iter().zip(&mut lanes) {
-                derived.push(&scores?);
-                seen += derived.attrise.first().copied().unwrap_or_default();
+            for ((session, id), (_, _, follower)) in chosen.iter_mut().zip(&mut lanes) {
+                follower.push(*session, *id)?;
+                let steps = follower.complete(*session, written == tokens)?;
+                seen += steps.iter().map(|step| first(&step.attvalue)).sum::<f32>();
             }
         }
     }

@@ -13,6 +13,8 @@ use super::pool::{self, Shares};
 const ALONE: usize = 16_384;
 /// From so many blocks a thread on, a block's heads are one piece.
 const WHOLE_BLOCKS: usize = 8;
+/// Columns of a block that several steps read one after the other.
+const STRETCH: usize = 128;
 /// Query rows that one thread takes at once.
 const QUERY_ROWS: usize = 128;
 
@@ -92,52 +94,74 @@ impl QueryAttention {
         }
     }
 
-    /// `max(0, mean over heads of dA * A)` of the first `prompt` positions, where `dA[h, k] = <gradient_h, value_k>`;
-    /// `gradient` is `[heads, dim]`.
-    pub(crate) fn gradients(
-        &self,
-        gradient: &[f32],
-        cache: &Cache,
-        kv_heads: usize,
-        prompt: usize,
-    ) -> Vec<f32> {
-        let (heads, dim) = (self.heads, self.dim);
-        let group = heads / kv_heads;
-        let mut out = vec![0f32; prompt];
-        let shares = Shares::new(&mut out);
-        pool::run(prompt.div_ceil(BLOCK), |index| {
-            let count = BLOCK.min(prompt - index * BLOCK);
-            let values = &cache.blocks()[index].values;
-            SCRATCH.with_borrow_mut(|scratch| {
-                scratch.ensure(heads * BLOCK);
-                let slopes = scratch.as_mut_ptr();
+    /// One for as many heads, empty.
+    pub(crate) fn alike(&self) -> Self {
+        Self::new(self.heads, self.dim)
+    }
+}
+
+/// `max(0, mean over heads of dA * A)` of the first `prompt` positions for each step, where `dA[h, k] = <gradient_h, value_k>`;
+/// its gradient is `[heads, dim]`. Values are read once for all steps.
+pub(crate) fn weighed_values(
+    steps: &[(&QueryAttention, &[f32])],
+    cache: &Cache,
+    kv_heads: usize,
+    prompt: usize,
+) -> Vec<Vec<f32>> {
+    let mut all = vec![vec![0f32; prompt]; steps.len()];
+    let Some((first, _)) = steps.first() else {
+        return all;
+    };
+    let (heads, dim) = (first.heads, first.dim);
+    let (group, blocks) = (heads / kv_heads, prompt.div_ceil(BLOCK));
+    for (own, gradient) in steps {
+        assert!(own.blocks >= blocks && own.heads == heads && gradient.len() == heads * dim);
+    }
+    let outs: Vec<Shares<f32>> = all.iter_mut().map(|out| Shares::new(out)).collect();
+    pool::run(blocks, |index| {
+        let count = BLOCK.min(prompt - index * BLOCK);
+        let values = &cache.blocks()[index].values;
+        let size = heads * BLOCK;
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.ensure(steps.len() * size);
+            let slopes = scratch.as_mut_ptr();
+            for kv_head in 0..kv_heads {
+                let (head, at) = (kv_head * group, kv_head * cache.head_size());
+                // A stretch of values stays in the first cache while one step after the other reads it.
+                for first in (0..count).step_by(STRETCH) {
+                    let columns = STRETCH.min(count - first);
+                    for (k, (_, gradient)) in steps.iter().enumerate() {
+                        // SAFETY: the block has these columns, scratch a place for each step, head and position.
+                        unsafe {
+                            kernels::attention_scores(
+                                gradient.as_ptr().add(head * dim),
+                                group,
+                                dim,
+                                values.as_ptr().add(at + first),
+                                columns,
+                                slopes.add(k * size + head * BLOCK + first),
+                            );
+                        }
+                    }
+                }
+            }
+            for (k, ((own, _), out)) in steps.iter().zip(&outs).enumerate() {
                 // SAFETY: each piece writes its own block's positions.
                 unsafe {
-                    for kv_head in 0..kv_heads {
-                        let (head, at) = (kv_head * group, kv_head * cache.head_size());
-                        kernels::attention_scores(
-                            gradient.as_ptr().add(head * dim),
-                            group,
-                            dim,
-                            values.as_ptr().add(at),
-                            count,
-                            slopes.add(head * BLOCK),
-                        );
-                    }
                     math::weigh_block(
-                        self.shares.as_ptr().add(index * heads * BLOCK),
-                        slopes,
-                        self.factors.as_ptr().add(index * heads),
+                        own.shares.as_ptr().add(index * size),
+                        slopes.add(k * size),
+                        own.factors.as_ptr().add(index * heads),
                         heads,
                         count,
                         1.0 / heads as f32,
-                        shares.at(index * BLOCK),
+                        out.at(index * BLOCK),
                     );
                 }
-            });
+            }
         });
-        out
-    }
+    });
+    all
 }
 
 /// One generation's part in a step's attention: from `queries` `[heads, dim]` to everything in the cache.

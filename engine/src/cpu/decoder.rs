@@ -8,6 +8,7 @@ use candle_nn::{Init, VarBuilder};
 use super::aligned::Floats;
 use super::attention::QueryAttention;
 use super::cache::Cache;
+use super::gradients::Held;
 use super::matrix::Matrix;
 use super::step::norm_in_place;
 use crate::decoder::DecoderShape;
@@ -58,6 +59,10 @@ pub(crate) struct CpuState {
     /// Of each layer where their probabilities are wanted after the step; else the first serves all.
     pub(super) attention: Vec<QueryAttention>,
     pub(super) step: StepBuffers,
+    /// Steps whose gradients are still to be taken.
+    pub(super) held: Vec<Held>,
+    /// What takes the place of attention that a held step keeps.
+    pub(super) spare: Vec<QueryAttention>,
     pub(crate) logits: Vec<f32>,
     /// Mean over heads, summed over layers times their share: attmean of the step, `[prompt]`.
     pub(super) attmean: Vec<f32>,
@@ -167,6 +172,8 @@ impl CpuDecoder {
                 up: Floats::zeros(s.inner),
                 inner: Floats::zeros(s.inner),
             },
+            held: Vec::new(),
+            spare: Vec::new(),
             logits: vec![0.0; s.vocabulary],
             attmean: vec![0.0; prompt],
             layers: vec![0.0; s.layers * prompt],
@@ -178,6 +185,8 @@ impl CpuState {
     /// Back to the end of the prompt, computing what is `wanted` from there.
     pub(crate) fn rewind(&mut self, wanted: Wanted) {
         self.wanted = wanted;
+        let held = std::mem::take(&mut self.held);
+        self.release(held);
         for cache in &mut self.caches {
             cache.truncate(self.prompt);
         }

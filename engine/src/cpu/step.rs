@@ -109,14 +109,6 @@ impl Places {
             },
         }
     }
-
-    /// Which attention serves a layer: its own where the probabilities are wanted after the step.
-    fn attention_of(&self, layer: usize) -> usize {
-        match self.wanted.probabilities_of_layers() {
-            true => layer,
-            false => 0,
-        }
-    }
 }
 
 /// What matrices are multiplied with: one vector as it lies, or several side by side.
@@ -257,7 +249,7 @@ impl Step<'_> {
             // SAFETY: see [`Step`].
             .map(|own| unsafe {
                 attention::Turn {
-                    attention: &mut *own.attention.at(own.attention_of(index)),
+                    attention: &mut *own.attention.at(own.wanted.attention_of(index)),
                     queries: own.inward[0].all(),
                     cache: &*own.caches.at(index),
                     context: own.context.all(),
@@ -307,7 +299,7 @@ impl Step<'_> {
                     false => s.layers - 1,
                 };
                 let rows = own.layers.part(row * own.prompt + first, count);
-                let attention = &*own.attention.at(own.attention_of(index));
+                let attention = &*own.attention.at(own.wanted.attention_of(index));
                 attention.tap(block, count, share, sums, rows.as_mut_ptr());
             }
             return;

@@ -13,7 +13,7 @@ use super::session::Backend;
 use super::{DecoderShape, Start};
 use crate::attention::{KvCache, QUERY_BLOCK, attend_block};
 use crate::layers::{Linear, RmsNorm, SwiGlu, rotate, split_heads};
-use crate::signals::{AttentionTap, StepScores, Wanted, attgrads};
+use crate::signals::{AttentionTap, StepAttention, StepGradients, Wanted, attgrads};
 
 /// The language model.
 #[derive(Debug)]
@@ -54,6 +54,20 @@ pub(crate) struct DeviceState {
     order: Tensor,
     /// Of the position fed last.
     output: StepOutput,
+    /// Positions whose gradients are still to be taken.
+    held: Vec<Held>,
+}
+
+/// A position of which all but the gradients is known.
+#[derive(Debug)]
+struct Held {
+    chosen: u32,
+    after_attention: Tensor,
+    last_hidden: Tensor,
+    /// `[heads, context]` of the last layer, where AttGrads is wanted.
+    last: Option<Tensor>,
+    /// The same of the layers whose values are asked for.
+    layers: Vec<(usize, Tensor)>,
 }
 
 /// The last position of one forward pass.
@@ -127,6 +141,45 @@ impl DeviceDecoder {
     }
 }
 
+impl DeviceDecoder {
+    /// The gradient of the chosen logit is taken back through the one-token tail by hand
+    /// (output row, final norm, feed-forward with its norm and residual, output map): no second forward, no autograd.
+    fn attgrads(&self, state: &DeviceState, held: &Held) -> Result<Vec<f32>> {
+        let (Some(layer), Some(cache), Some(probabilities)) =
+            (self.layers.last(), state.caches.last(), &held.last)
+        else {
+            return Ok(Vec::new());
+        };
+        let at_logit = self.head.weight_row(held.chosen as usize)?;
+        let at_last = self.norm.backward(&held.last_hidden, &at_logit)?;
+        let at_context = layer.tail_backward(&held.after_attention, &at_last)?;
+        attgrads(&at_context, probabilities, &cache.values(state.prompt)?)
+    }
+
+    /// What the values of the layers asked for add to the chosen logit.
+    fn added(&self, state: &DeviceState, held: &Held) -> Result<Vec<f32>> {
+        if held.layers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let at_logit = self.head.weight_row(held.chosen as usize)?;
+        let at_last = self.norm.scaled(&held.last_hidden, &at_logit)?;
+        let mut out = vec![0f32; state.prompt];
+        for (index, probabilities) in &held.layers {
+            let (Some(layer), Some(cache)) = (self.layers.get(*index), state.caches.get(*index))
+            else {
+                continue;
+            };
+            let dtype = layer.output.dtype();
+            let at_context = layer.output.backward(&at_last.to_dtype(dtype)?)?;
+            let added = attgrads(&at_context, probabilities, &cache.values(state.prompt)?)?;
+            out.iter_mut()
+                .zip(&added)
+                .for_each(|(sum, own)| *sum += own);
+        }
+        Ok(out)
+    }
+}
+
 impl Backend for DeviceDecoder {
     type State = DeviceState;
 
@@ -176,6 +229,7 @@ impl Backend for DeviceDecoder {
             wanted: start.wanted,
             order,
             output: self.finish(after_attention, hidden, tap)?,
+            held: Vec::new(),
         }))
     }
 
@@ -196,58 +250,49 @@ impl Backend for DeviceDecoder {
         &state.output.logits
     }
 
-    /// The gradient of the chosen logit is taken back through the one-token tail by hand
-    /// (output row, final norm, feed-forward with its norm and residual, output map): no second forward, no autograd.
-    fn scores(&self, state: &DeviceState, chosen: u32) -> Result<StepScores> {
-        let (prompt, step) = (state.prompt, &state.output);
-        let (Some(layer), Some(cache)) = (self.layers.last(), state.caches.last()) else {
-            return Err(candle_core::Error::Msg(
-                "the decoder has no layer".to_owned(),
-            ));
-        };
-        let last = self.layers.len() - 1;
-        let attgrads = match step.tap.probabilities(last) {
-            Some(probabilities) if state.wanted == Wanted::Everything => {
-                let at_logit = self.head.weight_row(chosen as usize)?;
-                let at_last = self.norm.backward(&step.last_hidden, &at_logit)?;
-                let at_context = layer.tail_backward(&step.after_attention, &at_last)?;
-                attgrads(&at_context, probabilities, &cache.values(prompt)?)?
-            }
-            _ => Vec::new(),
-        };
-        Ok(StepScores {
-            attmean: step.tap.attmean(prompt)?,
-            attraw: step.tap.attraw(prompt)?,
-            layers: step.tap.layers(prompt)?,
-            attgrads,
+    fn attention(&self, state: &DeviceState) -> Result<StepAttention> {
+        let (prompt, tap) = (state.prompt, &state.output.tap);
+        Ok(StepAttention {
+            attmean: tap.attmean(prompt)?,
+            attraw: tap.attraw(prompt)?,
+            layers: tap.layers(prompt)?,
         })
     }
 
-    fn values(&self, state: &DeviceState, chosen: u32, layers: &[usize]) -> Result<Vec<f32>> {
-        let (prompt, step) = (state.prompt, &state.output);
-        let at_logit = self.head.weight_row(chosen as usize)?;
-        let at_last = self.norm.scaled(&step.last_hidden, &at_logit)?;
-        let mut out = vec![0f32; prompt];
-        for &index in layers {
-            let (Some(layer), Some(cache), Some(probabilities)) = (
-                self.layers.get(index),
-                state.caches.get(index),
-                step.tap.probabilities(index),
-            ) else {
-                continue;
-            };
-            let dtype = layer.output.dtype();
-            let at_context = layer.output.backward(&at_last.to_dtype(dtype)?)?;
-            let added = attgrads(&at_context, probabilities, &cache.values(prompt)?)?;
-            out.iter_mut()
-                .zip(&added)
-                .for_each(|(sum, own)| *sum += own);
-        }
-        Ok(out)
+    fn hold(&self, state: &mut DeviceState, chosen: u32, layers: &[usize]) -> Result<()> {
+        let step = &state.output;
+        let of = |layer: usize| step.tap.probabilities(layer).cloned();
+        let last = (self.layers.len().checked_sub(1)).filter(|_| state.wanted.gradients());
+        let asked: &[usize] = match state.wanted.probabilities_of_layers() {
+            true => layers,
+            false => &[],
+        };
+        state.held.push(Held {
+            chosen,
+            after_attention: step.after_attention.clone(),
+            last_hidden: step.last_hidden.clone(),
+            last: last.and_then(of),
+            layers: (asked.iter())
+                .filter_map(|&layer| Some((layer, of(layer)?)))
+                .collect(),
+        });
+        Ok(())
+    }
+
+    fn gradients(&self, state: &mut DeviceState) -> Result<Vec<StepGradients>> {
+        let held = std::mem::take(&mut state.held);
+        let of = |own: &Held| {
+            Ok(StepGradients {
+                attgrads: self.attgrads(state, own)?,
+                added: self.added(state, own)?,
+            })
+        };
+        held.iter().map(of).collect()
     }
 
     fn rewind(&self, state: &mut DeviceState, wanted: Wanted) {
         state.wanted = wanted;
+        state.held.clear();
         for cache in &mut state.caches {
             cache.truncate(state.prompt);
         }

@@ -20,7 +20,7 @@ pub(crate) use self::together::Seat;
 use crate::cpu::{CpuDecoder, CpuState, RotaryTables, Rows, Turn, floats};
 use crate::faithfulness::rescore::Answer;
 use crate::model::{Prompt, Session};
-use crate::signals::{StepScores, Wanted};
+use crate::signals::{StepAttention, StepGradients, Wanted};
 
 /// The language model.
 #[derive(Debug)]
@@ -197,8 +197,17 @@ impl Backend for CpuDecoder {
         &state.logits
     }
 
-    fn scores(&self, state: &CpuState, chosen: u32) -> Result<StepScores> {
-        Ok((self.signals(&[(state, chosen)]).pop()).unwrap_or_default())
+    fn attention(&self, state: &CpuState) -> Result<StepAttention> {
+        Ok(state.attention())
+    }
+
+    fn hold(&self, state: &mut CpuState, chosen: u32, layers: &[usize]) -> Result<()> {
+        state.hold(chosen, layers);
+        Ok(())
+    }
+
+    fn gradients(&self, state: &mut CpuState) -> Result<Vec<StepGradients>> {
+        Ok(self.take_back(state))
     }
 
     fn seat<'s>(
@@ -213,10 +222,6 @@ impl Backend for CpuDecoder {
             state,
             position,
         })
-    }
-
-    fn values(&self, state: &CpuState, chosen: u32, layers: &[usize]) -> Result<Vec<f32>> {
-        Ok(self.values_of(state, chosen, layers))
     }
 
     fn rewind(&self, state: &mut CpuState, wanted: Wanted) {

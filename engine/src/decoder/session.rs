@@ -8,7 +8,7 @@ use super::rope::Rope;
 use super::together::Seat;
 use crate::EngineError;
 use crate::model::Session;
-use crate::signals::{StepScores, Wanted};
+use crate::signals::{StepAttention, StepGradients, Wanted};
 
 /// What runs a decoder: loops of our own on the CPU, tensors on a GPU.
 pub(crate) trait Backend {
@@ -29,14 +29,17 @@ pub(crate) trait Backend {
     /// `[vocabulary]`, before any rule.
     fn logits<'s>(&self, state: &'s Self::State) -> &'s [f32];
 
-    /// Every signal of the position fed last, its token being `chosen`.
-    fn scores(&self, state: &Self::State, chosen: u32) -> Result<StepScores>;
+    /// What attention says of the position fed last.
+    fn attention(&self, state: &Self::State) -> Result<StepAttention>;
 
-    /// What the values of `layers` add to the logit of `chosen` at the position fed last: `[prompt]`, summed over layers, in
-    /// each the mean over heads and never below 0. The last norm's scale is taken as it was.
-    fn values(&self, state: &Self::State, chosen: u32, layers: &[usize]) -> Result<Vec<f32>>;
+    /// Keeps the position fed last, the last thing that is asked of it, its token being `chosen`.
+    fn hold(&self, state: &mut Self::State, chosen: u32, layers: &[usize]) -> Result<()>;
 
-    /// Back to the end of the prompt, computing what is `wanted` from there.
+    /// For each position held since the last call: AttGrads, and what the values of its `layers` add to the logit of `chosen`,
+    /// summed over layers, in each the mean over heads and never below 0, the last norm's scale taken as it was.
+    fn gradients(&self, state: &mut Self::State) -> Result<Vec<StepGradients>>;
+
+    /// Back to the end of the prompt, computing what is `wanted` from there. Nothing is held.
     fn rewind(&self, state: &mut Self::State, wanted: Wanted);
 
     /// A place in a step with other generations, where there is such a step: with the same results as alone.
@@ -95,12 +98,16 @@ impl<B: Backend> Session for Generation<'_, B> {
         self.backend.logits(&self.state)
     }
 
-    fn signals(&self, chosen: u32) -> std::result::Result<StepScores, EngineError> {
-        Ok(self.backend.scores(&self.state, chosen)?)
+    fn attention(&self) -> std::result::Result<StepAttention, EngineError> {
+        Ok(self.backend.attention(&self.state)?)
     }
 
-    fn values(&self, chosen: u32, layers: &[usize]) -> std::result::Result<Vec<f32>, EngineError> {
-        Ok(self.backend.values(&self.state, chosen, layers)?)
+    fn hold(&mut self, chosen: u32, layers: &[usize]) -> std::result::Result<(), EngineError> {
+        Ok(self.backend.hold(&mut self.state, chosen, layers)?)
+    }
+
+    fn gradients(&mut self) -> std::result::Result<Vec<StepGradients>, EngineError> {
+        Ok(self.backend.gradients(&mut self.state)?)
     }
 
     fn advance(&mut self, chosen: u32) -> std::result::Result<(), EngineError> {

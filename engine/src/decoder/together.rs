@@ -5,7 +5,6 @@ use super::rope::{Position, Rope};
 use crate::EngineError;
 use crate::cpu::{CpuDecoder, CpuState, MOST, RotaryTables, Turn};
 use crate::model::Session;
-use crate::signals::StepScores;
 
 /// A generation's place in a step that others take with it.
 pub(crate) struct Seat<'s> {
@@ -36,26 +35,6 @@ pub(crate) fn advance(chosen: &mut [Chosen<'_, '_>]) -> Vec<Result<(), EngineErr
     for at in alone {
         let (session, id) = &mut chosen[at];
         all[at] = session.advance(*id);
-    }
-    all
-}
-
-/// Every signal of the step that each generation ran last, in the order given.
-pub(crate) fn signals(chosen: &mut [Chosen<'_, '_>]) -> Vec<Result<StepScores, EngineError>> {
-    let mut all = unanswered(chosen.len());
-    let (seated, alone) = seats(chosen);
-    for group in &seated {
-        let states: Vec<(&CpuState, u32)> = (group.iter())
-            .map(|taken| (&*taken.seat.state, taken.id))
-            .collect();
-        let scores = group[0].seat.decoder.signals(&states);
-        for (taken, scores) in group.iter().zip(scores) {
-            all[taken.at] = Ok(scores);
-        }
-    }
-    for at in alone {
-        let (session, id) = &chosen[at];
-        all[at] = session.signals(*id);
     }
     all
 }

@@ -3,6 +3,9 @@
 //!
 //! The paper's three come from the decoder; those that need to know the units, or the steps before, are made of its rows
 //! here, by [`Derived`], the same on every device.
+//!
+//! What attention says of a step is there with the step. What gradients say comes a few steps later: a decoder holds steps
+//! back and takes [`HELD`] of them through its tail together, which reads the tail's weights once for all.
 
 use attribution::layout::Layout;
 use attribution::record::SourceRole;
@@ -13,6 +16,9 @@ mod focus;
 mod rise;
 mod value;
 
+/// Most steps that a decoder holds back for their gradients.
+pub(crate) const HELD: usize = 8;
+
 /// Which signals a generation computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -20,9 +26,11 @@ pub(crate) enum Wanted {
     Nothing,
     /// `attmean` and `attraw`; no rows of layers, of which further ones are made.
     Means,
-    /// All that is made of attention; `attgrads` is left empty.
+    /// Those and `attgrads`: the paper's three.
+    Gradients,
+    /// All that is made of attention; no gradients.
     Attention,
-    /// That, and what layers' values add may be asked for.
+    /// That, and what layers' values add.
     Values,
     /// All of them.
     Everything,
@@ -34,9 +42,23 @@ impl Wanted {
         matches!(self, Self::Attention | Self::Values | Self::Everything)
     }
 
-    /// Whether every layer's and head's probabilities of the last row are kept until the step's end.
+    /// Whether every layer's and head's probabilities of the last row are kept until the step's end; if not, the last
+    /// layer's are.
     pub(crate) fn probabilities_of_layers(self) -> bool {
         matches!(self, Self::Values | Self::Everything)
+    }
+
+    /// Which attention serves a layer while a step runs: its own where the probabilities of layers are kept, or one for all.
+    pub(crate) fn attention_of(self, layer: usize) -> usize {
+        match self.probabilities_of_layers() {
+            true => layer,
+            false => 0,
+        }
+    }
+
+    /// Whether the chosen logit's gradient is taken back.
+    pub(crate) fn gradients(self) -> bool {
+        matches!(self, Self::Gradients | Self::Everything)
     }
 }
 
@@ -48,7 +70,7 @@ pub(crate) struct AttentionTap {
     seen: usize,
     /// Mean over heads of every layer so far, or of the last one alone, `[context]` each.
     rows: Vec<Tensor>,
-    /// `[heads, context]` of every layer, where asked for: what AttGrads and AttValue need.
+    /// `[heads, context]` of every layer, or of the last one alone: what AttGrads and AttValue need.
     probabilities: Vec<Tensor>,
 }
 
@@ -78,9 +100,10 @@ impl AttentionTap {
         }
         self.seen += 1;
         self.rows.push(over_heads);
-        if self.wanted.probabilities_of_layers() {
-            self.probabilities.push(probabilities.clone());
+        if !self.wanted.probabilities_of_layers() {
+            self.probabilities.clear();
         }
+        self.probabilities.push(probabilities.clone());
         Ok(())
     }
 
@@ -111,9 +134,10 @@ impl AttentionTap {
             .to_vec1()
     }
 
-    /// `[heads, context]` of a layer, where they were asked for.
+    /// `[heads, context]` of a layer that was kept.
     pub(crate) fn probabilities(&self, layer: usize) -> Option<&Tensor> {
-        self.probabilities.get(layer)
+        let first = self.seen - self.probabilities.len();
+        self.probabilities.get(layer.checked_sub(first)?)
     }
 }
 
@@ -141,35 +165,76 @@ pub(crate) fn attgrads(
         .to_vec1()
 }
 
-/// One step's scores over the prompt positions.
+/// What attention says of one step, over the prompt positions.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct StepScores {
-    /// Mean attention over heads and layers.
-    pub attmean: Vec<f32>,
-    /// Mean attention over heads of the last layer.
-    pub attraw: Vec<f32>,
-    /// Gradient of the chosen logit times attention, last layer.
-    pub attgrads: Vec<f32>,
-    /// Mean attention over heads of every layer, up to one factor for all: `[layers, prompt]`; empty where nothing was asked.
-    pub layers: Vec<f32>,
+pub(crate) struct StepAttention {
+    /// Mean over heads and layers.
+    pub(crate) attmean: Vec<f32>,
+    /// Mean over heads of the last layer.
+    pub(crate) attraw: Vec<f32>,
+    /// Mean over heads of every layer, up to one factor for all: `[layers, prompt]`; empty where it was not asked for.
+    pub(crate) layers: Vec<f32>,
 }
 
-impl StepScores {
-    /// The scores of a prompt of which only the `kept` positions were run, over all of its positions: 0 where there was none.
+/// What gradients say of one step, over the prompt positions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct StepGradients {
+    /// Gradient of the chosen logit times attention, last layer; empty where it was not asked for.
+    pub(crate) attgrads: Vec<f32>,
+    /// What the values of the layers held with the step add to the chosen logit; empty where they were not asked for.
+    pub(crate) added: Vec<f32>,
+}
+
+impl StepAttention {
+    /// Of a prompt of which only the `kept` positions were run, over all of its positions: 0 where there was none.
     pub(crate) fn spread(self, kept: &[bool]) -> Self {
         let there = kept.iter().filter(|kept| **kept).count();
         let row = |own: &[f32]| spread_row(own, kept);
         Self {
             attmean: row(&self.attmean),
             attraw: row(&self.attraw),
-            attgrads: row(&self.attgrads),
             layers: (self.layers.chunks(there.max(1))).flat_map(row).collect(),
         }
     }
 }
 
+impl StepGradients {
+    /// As [`StepAttention::spread`].
+    pub(crate) fn spread(self, kept: &[bool]) -> Self {
+        Self {
+            attgrads: spread_row(&self.attgrads, kept),
+            added: spread_row(&self.added, kept),
+        }
+    }
+}
+
+/// All signals of one step, `[prompt]` each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct StepScores {
+    pub(crate) attmean: Vec<f32>,
+    pub(crate) attraw: Vec<f32>,
+    pub(crate) attgrads: Vec<f32>,
+    pub(crate) attfocus: Vec<f32>,
+    pub(crate) attrise: Vec<f32>,
+    pub(crate) attvalue: Vec<f32>,
+}
+
+impl StepScores {
+    /// In the record's order.
+    pub(crate) fn signals(&self) -> StepSignals<'_> {
+        [
+            &self.attmean,
+            &self.attraw,
+            &self.attgrads,
+            &self.attfocus,
+            &self.attrise,
+            &self.attvalue,
+        ]
+    }
+}
+
 /// One row of the `kept` positions over all of them: 0 where there was none.
-pub(crate) fn spread_row(row: &[f32], kept: &[bool]) -> Vec<f32> {
+fn spread_row(row: &[f32], kept: &[bool]) -> Vec<f32> {
     let mut own = row.iter();
     (kept.iter())
         .map(|kept| match kept {
@@ -179,7 +244,8 @@ pub(crate) fn spread_row(row: &[f32], kept: &[bool]) -> Vec<f32> {
         .collect()
 }
 
-/// The signals that are made of a step's rows: knows the units, remembers the steps before, and allocates once.
+/// Follows the steps of a generation: makes the signals that need to know the units, or the steps before, and keeps each
+/// step's until its gradients come.
 #[derive(Debug)]
 pub(crate) struct Derived {
     ground: Ground,
@@ -188,12 +254,9 @@ pub(crate) struct Derived {
     /// Each layer's, of the step pushed last.
     weights: Vec<f32>,
     rise: rise::Rise,
-    /// [`focus`], `[prompt]`.
-    pub(crate) attfocus: Vec<f32>,
-    /// [`rise`] of the focus, `[prompt]`.
-    pub(crate) attrise: Vec<f32>,
-    /// [`value`], `[prompt]`.
-    pub(crate) attvalue: Vec<f32>,
+    prompt: usize,
+    /// Oldest first; all but AttGrads and AttValue are there.
+    waiting: Vec<StepScores>,
 }
 
 /// Where the content stands: stretches of positions of one unit each, the instruction's left out.
@@ -258,50 +321,54 @@ impl Derived {
             masses: vec![0.0; units],
             weights: Vec::new(),
             rise: rise::Rise::new(prompt),
-            attfocus: vec![0.0; prompt],
-            attrise: vec![0.0; prompt],
-            attvalue: vec![0.0; prompt],
+            prompt,
+            waiting: Vec::new(),
         }
     }
 
-    /// One step.
-    pub(crate) fn push(&mut self, step: &StepScores) {
-        self.focus(step);
-        self.rise();
+    /// One step. Gives the layers whose values AttValue needs.
+    pub(crate) fn push(&mut self, step: StepAttention) -> Vec<usize> {
+        let attfocus = self.focus(&step);
+        let attrise = self.rise(&attfocus);
+        self.waiting.push(StepScores {
+            attmean: step.attmean,
+            attraw: step.attraw,
+            attfocus,
+            attrise,
+            ..StepScores::default()
+        });
+        self.focused()
     }
 
-    /// The first of them alone.
-    pub(crate) fn focus(&mut self, step: &StepScores) {
+    /// AttFocus of the next step, and each layer's weight in it.
+    pub(crate) fn focus(&mut self, step: &StepAttention) -> Vec<f32> {
+        let mut out = vec![0.0; self.prompt];
         let (ground, masses) = (&self.ground, &mut self.masses);
-        let weights = &mut self.weights;
-        focus::focus(&step.layers, ground, masses, weights, &mut self.attfocus);
+        focus::focus(&step.layers, ground, masses, &mut self.weights, &mut out);
+        out
     }
 
-    /// The second, of the first.
-    pub(crate) fn rise(&mut self) {
-        self.rise.push(&self.attfocus, &mut self.attrise);
+    /// AttRise, of AttFocus.
+    pub(crate) fn rise(&mut self, attfocus: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; self.prompt];
+        self.rise.push(attfocus, &mut out);
+        out
     }
 
-    /// The layers whose values the third needs: those of most focus in the step pushed last.
+    /// The layers of most focus in that step.
     pub(crate) fn focused(&self) -> Vec<usize> {
         value::focused(&self.weights)
     }
 
-    /// The third: `added` is what the values of the focused layers add, `[prompt]`.
-    pub(crate) fn value(&mut self, step: &StepScores, added: &[f32]) {
-        value::value(&step.attmean, added, &mut self.attvalue);
-    }
-
-    /// All signals of the step that was pushed last, in the record's order.
-    pub(crate) fn signals<'a>(&'a self, step: &'a StepScores) -> StepSignals<'a> {
-        [
-            &step.attmean,
-            &step.attraw,
-            &step.attgrads,
-            &self.attfocus,
-            &self.attrise,
-            &self.attvalue,
-        ]
+    /// The gradients of all steps that wait: what each comes to, oldest first.
+    pub(crate) fn complete(&mut self, gradients: Vec<StepGradients>) -> Vec<StepScores> {
+        let mut steps = std::mem::take(&mut self.waiting);
+        for (step, own) in steps.iter_mut().zip(gradients) {
+            step.attvalue = vec![0.0; self.prompt];
+            value::value(&step.attmean, &own.added, &mut step.attvalue);
+            step.attgrads = own.attgrads;
+        }
+        steps
     }
 }
 
@@ -363,13 +430,19 @@ mod tests {
 
     #[test]
     fn scores_go_back_to_where_their_positions_were() {
-        let scores = StepScores {
+        let attention = StepAttention {
             attmean: vec![0.1, 0.2],
             attraw: vec![0.3, 0.4],
-            attgrads: vec![0.5, 0.6],
             layers: vec![0.1, 0.2, 0.7, 0.8],
         };
-        let spread = scores.spread(&[true, false, true]);
+        let gradients = StepGradients {
+            attgrads: vec![0.5, 0.6],
+            added: vec![0.9, 1.0],
+        };
+        let kept = [true, false, true];
+        let (spread, gradients) = (attention.spread(&kept), gradients.spread(&kept));
+        assert_eq!(gradients.attgrads, [0.5, 0.0, 0.6]);
+        assert_eq!(gradients.added, [0.9, 0.0, 1.0]);
         assert_eq!(spread.attmean, [0.1, 0.0, 0.2]);
         assert_eq!(spread.attraw, [0.3, 0.0, 0.4]);
         assert_eq!(spread.layers, [0.1, 0.0, 0.2, 0.7, 0.0, 0.8]);
