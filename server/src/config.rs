@@ -133,11 +133,22 @@ pub struct WorkConfig {
     /// What answers; only these models' traces come here.
     #[command(flatten)]
     pub models: ModelsConfig,
+    /// Traces of one model that are made at a time by this worker: they take their decode steps together, so that weights are
+    /// read once for all. Each is the same as alone; together they end sooner, each by itself later. 4 is good for models
+    /// whose weights do not fit the processor's caches.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_TOGETHER,
+        value_parser = clap::value_parser!(u16).range(1..=MOST_TOGETHER),
+        env = "OMNITRACE_TOGETHER"
+    )]
+    pub together: u16,
     /// Listen here, and answer GET /metrics in the format of Prometheus.
     #[arg(long, value_name = "ADDR", env = "OMNITRACE_METRICS")]
     pub metrics: Option<SocketAddr>,
-    /// Seconds that a running trace has to end after SIGTERM or ctrl-c, while pages go on being served; then it is put back
-    /// into the queue. A second signal does not wait.
+    /// Seconds that running traces have to end after SIGTERM or ctrl-c; then they are put back into the queue. A second
+    /// signal does not wait.
     #[arg(
         long,
         value_name = "N",

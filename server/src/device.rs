@@ -154,7 +154,7 @@ impl Device {
                 max_new_tokens: WARM_UP_TOKENS,
                 ..JobSize::default()
             };
-            self.depot.learn(&size, took);
+            self.depot.warmed_up(&size, took);
             tracing::info!(model = %default.name, secs = took.front_secs + took.answer_secs, "model warmed up");
             let origin = gallery::Origin {
                 model: default.name,

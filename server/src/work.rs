@@ -1,4 +1,4 @@
-//! `omnitrace work`: a device thread for a house whose web processes are elsewhere.
+//! `omnitrace work`: a device thread for a house whose web processes are elsewhere; one trace at a time, or several.
 //! In: jobs from NATS. Out: events and records there.
 
 use std::fs::File;
@@ -44,14 +44,21 @@ pub async fn start(config: WorkConfig, limits: Limits) -> Result<Working> {
     let rig = Rig::new(&config.models)?;
     let (lock, cache_dir) = free_place(&config.data)?;
     let (specs, states, loaded) = (rig.specs.clone(), rig.states.clone(), rig.loaded.clone());
-    let depot = Nats::worker(&config.nats, &cache_dir, specs, states, loaded)?;
+    let together = config.together;
+    let depot = Nats::worker(&config.nats, &cache_dir, specs, states, loaded, together)?;
     let slots = if config.examples {
         gallery::slots()
     } else {
         Vec::new()
     };
     let metrics = Arc::new(Metrics::default());
-    let device = rig.spawn(depot.clone(), limits, slots, metrics.clone(), 1)?;
+    let device = rig.spawn(
+        depot.clone(),
+        limits,
+        slots,
+        metrics.clone(),
+        together.into(),
+    )?;
     let (shutdown, down) = watch::channel(false);
     let metrics_address = match config.metrics {
         Some(address) => {
@@ -71,7 +78,7 @@ pub async fn start(config: WorkConfig, limits: Limits) -> Result<Working> {
 }
 
 impl Working {
-    /// Works until `signal`, then ends in order: the running trace has some time to end, then goes back to the queue.
+    /// Works until `signal`, then ends in order: the running traces have some time to end, then go back to the queue.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<()> {
         work_until(signal, &*self.depot, &mut self.device, self.drain).await?;
         self.shutdown.send_replace(true);

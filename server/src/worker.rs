@@ -261,7 +261,7 @@ impl Site {
                 answer_secs: pace.answer_secs,
                 tokens: pace.tokens,
             };
-            self.depot.learn(&live.size, took);
+            self.depot.learn(&live, took);
         }
         let secs = spent.wall_secs();
         tracing::info!(id = %live.id, secs = format!("{secs:.2}"), "trace ended");

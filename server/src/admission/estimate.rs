@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::course::{self, Device, Done, Running, Waiting};
 use super::size::{FEATURES, JobSize};
 
 /// Jobs that the shares are fitted to.
@@ -19,9 +20,6 @@ const FADE: f64 = 0.97;
 
 /// Seconds below which a difference is no matter.
 const FLOOR_SECS: f64 = 0.02;
-
-/// Courses that a shared device's queue is imagined to take.
-const COURSES: usize = 7;
 
 /// Before anything was measured.
 pub(super) const GUESS: Expected = Expected {
@@ -67,19 +65,16 @@ impl Expected {
         self.front_secs + self.token_secs * self.tokens
     }
 
-    /// What is left of a job that has come so far, and may write `max_tokens`.
-    pub fn left_secs(&self, done: Progress, max_tokens: u32) -> f64 {
-        self.front_left_secs(done) + self.answer_left_secs(done, max_tokens)
-    }
-
-    fn front_left_secs(&self, done: Progress) -> f64 {
+    /// Seconds left before the first token of a job that has come so far.
+    pub(super) fn front_left_secs(&self, done: Progress) -> f64 {
         match done.tokens {
             0 => (self.front_secs - done.secs).max(0.0),
             _ => 0.0,
         }
     }
 
-    fn answer_left_secs(&self, done: Progress, max_tokens: u32) -> f64 {
+    /// Seconds left of the answer of a job that has come so far, and may write `max_tokens`.
+    pub(super) fn answer_left_secs(&self, done: Progress, max_tokens: u32) -> f64 {
         if done.tokens == 0 {
             return self.token_secs * self.tokens;
         }
@@ -195,90 +190,36 @@ impl Estimator {
         waiting: impl Iterator<Item = &'a JobSize>,
         together: usize,
     ) -> Vec<f64> {
-        let running: Vec<(&JobSize, Progress)> = running.collect();
-        let waiting: Vec<&JobSize> = waiting.collect();
-        if together < 2 {
-            return self.course(&running, &waiting, together, &|_| 1.0);
-        }
-        // A place is free when the first of several answers ends, which is sooner than they do on average: the mean of a few
-        // courses in which each answer is longer or shorter than usual.
-        let mut waits = vec![0.0; waiting.len() + 1];
-        for course in 0..COURSES {
-            let offset = course as f64 / COURSES as f64;
-            let stretch = |job: usize| 0.5 + (job as f64 * 0.618_034 + offset).fract();
-            let one = self.course(&running, &waiting, together, &stretch);
-            for (wait, secs) in waits.iter_mut().zip(one) {
-                *wait += secs / COURSES as f64;
-            }
-        }
-        waits
-    }
-
-    /// One course that a queue may take: answers are as many times as long as usual as `stretch` says of each job.
-    fn course(
-        &self,
-        running: &[(&JobSize, Progress)],
-        waiting: &[&JobSize],
-        together: usize,
-        stretch: &dyn Fn(usize) -> f64,
-    ) -> Vec<f64> {
-        let expect = |job: usize, size: &JobSize| {
-            let expected = self.expect(size);
-            Expected {
-                tokens: expected.tokens * stretch(job),
-                ..expected
-            }
+        let running: Vec<Running<'_>> = running
+            .map(|(size, done)| Running {
+                line: &size.model,
+                expected: self.expect(size),
+                done: Done::Seen(done),
+                most_tokens: match size.model.is_empty() {
+                    true => u32::MAX,
+                    false => size.max_new_tokens,
+                },
+                device: Some(0),
+            })
+            .collect();
+        let mut waiting: Vec<Waiting<'_>> = waiting
+            .map(|size| Waiting {
+                line: &size.model,
+                expected: self.expect(size),
+            })
+            .collect();
+        let of_last =
+            (waiting.last().map(|last| last.line)).or_else(|| running.last().map(|last| last.line));
+        waiting.push(Waiting {
+            line: of_last.unwrap_or_default(),
+            expected: GUESS,
+        });
+        let device = Device {
+            lines: None,
+            together,
         };
-        let mut model = "";
-        let mut device = Shared::default();
-        for (job, (size, done)) in running.iter().enumerate() {
-            model = &size.model;
-            let most = match size.model.is_empty() {
-                true => u32::MAX,
-                false => size.max_new_tokens,
-            };
-            let expected = expect(job, size);
-            device.now_secs += expected.front_left_secs(*done);
-            device.left.push(expected.answer_left_secs(*done, most));
-        }
-        let mut waits = Vec::new();
-        for (job, size) in (running.len()..).zip(waiting) {
-            // Another model's traces wait until all of this one's have ended.
-            let room = match size.model == model {
-                true => together,
-                false => 1,
-            };
-            device.work_until(room);
-            waits.push(device.now_secs);
-            let expected = expect(job, size);
-            device.now_secs += expected.front_secs;
-            device.left.push(expected.token_secs * expected.tokens);
-            model = &size.model;
-        }
-        device.work_until(together);
-        waits.push(device.now_secs);
-        waits
-    }
-}
-
-/// A device that several answers share.
-#[derive(Debug, Default)]
-struct Shared {
-    now_secs: f64,
-    /// What is left of each answer, were it alone.
-    left: Vec<f64>,
-}
-
-impl Shared {
-    /// Works until there is room for one more of `room`.
-    fn work_until(&mut self, room: usize) {
-        self.left.sort_by(|a, b| b.total_cmp(a));
-        while self.left.len() >= room.max(1)
-            && let Some(least) = self.left.pop()
-        {
-            self.now_secs += least * (self.left.len() + 1) as f64;
-            self.left.iter_mut().for_each(|secs| *secs -= least);
-        }
+        let waits = course::waits(&[device], &running, &waiting);
+        waits.into_iter().map(Option::unwrap_or_default).collect()
     }
 }
 
@@ -362,7 +303,10 @@ mod tests {
             token_secs: 0.1,
             tokens: 50.0,
         };
-        let left = |secs, tokens| expected.left_secs(Progress { secs, tokens }, 60);
+        let left = |secs, tokens| {
+            let done = Progress { secs, tokens };
+            expected.front_left_secs(done) + expected.answer_left_secs(done, 60)
+        };
         assert!((left(0.0, 0) - 7.0).abs() < 1e-9);
         assert!((left(1.5, 0) - 5.5).abs() < 1e-9);
         assert!(

@@ -2,8 +2,8 @@
 //! client, room on the disk. In: who asks. Out: a place, or a refusal that says when to come again.
 //!
 //! A process counts its own exactly; what others accepted it hears of a moment later ([`Elsewhere`]). A client is told by its token or its cookie; an address is looked at besides, because cookies are free, and only where
-//! it says something (not that of a proxy or of this machine). What a job costs is [`size`], how long a queue takes
-//! [`estimate`].
+//! it says something (not that of a proxy or of this machine). What a job costs is [`size`], what it takes [`estimate`], how
+//! long a queue takes [`course`].
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::jobs::Place;
 
 pub mod applicant;
+pub mod course;
 pub mod estimate;
 #[cfg(test)]
 mod simulation;

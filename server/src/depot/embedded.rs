@@ -263,7 +263,11 @@ impl Work for Embedded {
         self.jobs.ended(live);
     }
 
-    fn learn(&self, size: &JobSize, took: Took) {
+    fn learn(&self, live: &Live, took: Took) {
+        self.jobs.learn(&live.size, took);
+    }
+
+    fn warmed_up(&self, size: &JobSize, took: Took) {
         self.jobs.learn(size, took);
     }
 

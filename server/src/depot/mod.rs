@@ -146,10 +146,8 @@ pub trait Depot: Send + Sync + 'static {
 pub trait Work: Depot {
     /// Blocks until there is a job; `None` when the house goes down.
     fn next(&self) -> Option<Job>;
-    /// The next job, if it is a trace by this model in this precision; at once. None where traces are made one by one.
-    fn next_like(&self, _model: &str, _dtype: Option<Precision>) -> Option<Arc<Live>> {
-        None
-    }
+    /// The next job, if it is a trace by this model in this precision; does not wait for one.
+    fn next_like(&self, model: &str, dtype: Option<Precision>) -> Option<Arc<Live>>;
     /// Notes that a trace is being made, so that a crash counts against it; what is asked.
     fn begin(&self, live: &Live) -> Result<Stored, ServerError>;
     /// Stores the record, as JSON, whose media are in [`Depot::files`].
@@ -160,8 +158,10 @@ pub trait Work: Depot {
     fn put_back(&self, live: &Live) -> Result<(), ServerError>;
     /// The job is over, its last event pushed; it took so long.
     fn ended(&self, live: Arc<Live>, secs: f64);
-    /// What a trace of this size took that ended by itself: estimates of waits go by it.
-    fn learn(&self, _size: &JobSize, _took: Took) {}
+    /// What a trace took that ended by itself and is not over yet: estimates of waits go by it.
+    fn learn(&self, live: &Live, took: Took);
+    /// What a first answer took, which is nobody's trace.
+    fn warmed_up(&self, size: &JobSize, took: Took);
     /// A question about a trace was answered in so many seconds.
     fn answered(&self, _secs: f64) {}
     /// This device works no more.

@@ -71,7 +71,7 @@ pub struct House {
     server: JoinHandle<()>,
     worker: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     /// Killed when dropped, last.
-    _nats: Option<NatsServer>,
+    nats: Option<NatsServer>,
 }
 
 /// The tiny model, and the same weights with an end token that no generation reaches: a test that needs a long answer
@@ -130,6 +130,7 @@ pub fn work_config(data: PathBuf, nats: &NatsServer) -> WorkConfig {
             wanted: models(),
             ..ModelsConfig::default()
         },
+        together: 1,
         metrics: None,
         drain_secs: 0,
         examples: false,
@@ -153,6 +154,7 @@ impl House {
         };
         let mut work = work_config(data.path().join("work"), &nats);
         work.models = std::mem::take(&mut config.models);
+        work.together = config.together;
         config.nats = nats.args();
         let worker = server::work::start(work, Limits::default())
             .await
@@ -166,7 +168,7 @@ impl House {
         });
         let mut house = Self::with(config, Limits::default()).await;
         house.worker = Some((down, worker));
-        house._nats = Some(nats);
+        house.nats = Some(nats);
         house.until_ready().await;
         house
     }
@@ -204,18 +206,24 @@ impl House {
             down,
             server,
             worker: None,
-            _nats: None,
+            nats: None,
         }
     }
 
     /// As on SIGTERM.
     pub async fn close(self) {
+        self.close_but_for_nats().await;
+    }
+
+    /// The same, for another house on the same ground.
+    pub async fn close_but_for_nats(self) -> Ground {
         let _ = self.down.send(());
         self.server.await.expect("the server ends");
         if let Some((down, worker)) = self.worker {
             let _ = down.send(());
             worker.await.expect("the worker ends");
         }
+        self.nats.map_or(Ground::Alone, Ground::Many)
     }
 
     pub async fn get(&self, path: &str) -> Response {

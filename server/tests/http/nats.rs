@@ -90,12 +90,18 @@ struct Program(Child);
 
 impl Program {
     fn start(nats: &NatsServer, data: &TempDir) -> Self {
+        Self::together(nats, data, 1)
+    }
+
+    /// One that makes so many traces at a time.
+    fn together(nats: &NatsServer, data: &TempDir, together: u16) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
         command
             .args(["work", "--nats", &nats.url, "--nats-lease-secs"])
             .arg(LEASE_SECS.to_string())
             .arg("--data")
-            .arg(data.path().join("work"));
+            .arg(data.path().join("work"))
+            .args(["--together", &together.to_string()]);
         for model in models() {
             command.args(["--model", &model]);
         }
@@ -164,6 +170,53 @@ async fn a_killed_workers_trace_is_finished_by_another_before_the_same_eyes() {
     // Somebody who comes back with an id of the first attempt sees the second from its begin.
     let back: Vec<_> = house.events(&id, Some(early.0)).await.collect().await;
     assert_eq!(back, rest[again..]);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_three_traces_in_one_workers_hand_each_has_its_own_fate() {
+    let (nats, data) = (NatsServer::start(), tempdir().unwrap());
+    let first = Program::together(&nats, &data, 3);
+    let mut config = config(data.path().join("web"));
+    config.nats = nats.args();
+    let house = House::with(config, Limits::default()).await;
+    house.until_ready().await;
+    let mut request = long();
+    let mut streams = Vec::new();
+    for tokens in [1500, 1200, 8, 1400] {
+        request["options"]["max_new_tokens"] = json!(tokens);
+        let id = house.accept(&request).await;
+        let mut stream = house.events(&id, None).await;
+        if tokens > 8 {
+            while kind(&stream.next().await.expect("an event")) != "token" {}
+            streams.push((id, tokens, stream));
+        } else {
+            // It ends while the others go on, and its place is free.
+            let record = house.record(&id).await;
+            assert_eq!(record["receipt"]["finish"], "length");
+        }
+    }
+    let (stopped, _, stream) = streams.remove(0);
+    house.post(&format!("/api/traces/{stopped}/stop")).await;
+    let record = house.record(&stopped).await;
+    assert_eq!(record["receipt"]["finish"], "stopped");
+    let rest: Vec<_> = stream.collect().await;
+    assert_eq!(kind(rest.last().unwrap()), "done");
+    drop(first);
+    let _second = Program::together(&nats, &data, 3);
+    for (id, tokens, stream) in streams {
+        let rest: Vec<_> = stream.collect().await;
+        let again = rest.iter().filter(|(id, _)| *id >= 2_000_000);
+        let again: Vec<_> = again.collect();
+        assert_eq!(kind(again.last().expect("another attempt")), "done");
+        let written = again.iter().filter(|event| kind(event) == "token");
+        assert_eq!(written.count(), tokens);
+        let record = house.record(&id).await;
+        assert_eq!(record["tokens"].as_array().unwrap().len(), tokens);
+    }
+    // What was stopped stayed so.
+    let again = house.record(&stopped).await;
+    assert_eq!(again, record);
     house.close().await;
 }
 

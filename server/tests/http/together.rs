@@ -1,13 +1,22 @@
-//! Several traces at a time: the same records as one by one, in turn, stopped one by one, put back together.
+//! Several traces at a time: the same records as one by one, in turn, stopped one by one, put back together; on one machine and
+//! on many.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use server::config::{Limits, ServeConfig};
+use server::config::ServeConfig;
 use tempfile::{TempDir, tempdir};
 
-use crate::house::{House, config, kind, long, short};
+use crate::house::{Ground, House, config, kind, long, short};
+
+crate::on_both!(
+    company_changes_no_record,
+    they_run_at_a_time_and_are_stopped_one_by_one,
+    all_that_run_survive_an_orderly_end,
+    another_models_turn_comes_before_who_could_join,
+);
 
 fn several(data: &TempDir, together: u16) -> ServeConfig {
     ServeConfig {
@@ -56,9 +65,9 @@ fn bare(mut record: Value) -> Value {
 }
 
 /// The records of all questions, sent at once.
-async fn records(together: u16) -> Vec<Value> {
+async fn records(ground: Ground, together: u16) -> Vec<Value> {
     let data = tempdir().unwrap();
-    let house = House::with(several(&data, together), Limits::default()).await;
+    let house = House::on_with(ground, several(&data, together), &data).await;
     let mut ids = Vec::new();
     for question in questions() {
         ids.push(house.accept(&question).await);
@@ -71,9 +80,8 @@ async fn records(together: u16) -> Vec<Value> {
     records
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn company_changes_no_record() {
-    assert_eq!(records(1).await, records(3).await);
+async fn company_changes_no_record(ground: Ground) {
+    assert_eq!(records(Ground::Alone, 1).await, records(ground, 3).await);
 }
 
 /// What is said of a trace that has not ended.
@@ -82,10 +90,9 @@ async fn state(house: &House, id: &str) -> Value {
     answer.json().await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn they_run_at_a_time_and_are_stopped_one_by_one() {
+async fn they_run_at_a_time_and_are_stopped_one_by_one(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::with(several(&data, 2), Limits::default()).await;
+    let house = House::on_with(ground, several(&data, 2), &data).await;
     let first = house.accept(&long()).await;
     let second = house.accept(&long()).await;
     let third = house.accept(&long()).await;
@@ -120,10 +127,9 @@ async fn they_run_at_a_time_and_are_stopped_one_by_one() {
     house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn all_that_run_survive_an_orderly_end() {
+async fn all_that_run_survive_an_orderly_end(ground: Ground) {
     let data = tempdir().unwrap();
-    let house = House::with(several(&data, 3), Limits::default()).await;
+    let house = House::on_with(ground, several(&data, 3), &data).await;
     let mut request = long();
     request["options"]["max_new_tokens"] = json!(200);
     let running = [house.accept(&request).await, house.accept(&request).await];
@@ -131,11 +137,34 @@ async fn all_that_run_survive_an_orderly_end() {
         let mut stream = house.events(id, None).await;
         while kind(&stream.next().await.expect("an event")) != "token" {}
     }
-    house.close().await;
+    let ground = house.close_but_for_nats().await;
 
-    let house = House::with(several(&data, 3), Limits::default()).await;
+    let house = House::on_with(ground, several(&data, 3), &data).await;
     let first = bare(house.record(&running[0]).await);
     assert_eq!(first["tokens"].as_array().unwrap().len(), 200);
     assert_eq!(bare(house.record(&running[1]).await), first);
+    house.close().await;
+}
+
+async fn another_models_turn_comes_before_who_could_join(ground: Ground) {
+    let data = tempdir().unwrap();
+    let house = House::on_with(ground, several(&data, 2), &data).await;
+    let first = house.accept(&long()).await;
+    let mut stream = house.events(&first, None).await;
+    while kind(&stream.next().await.expect("an event")) != "token" {}
+    let other = house.accept(&short()).await;
+    let second = house.accept(&long()).await;
+    // There is room for it beside the first, which goes on.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    while kind(&stream.next().await.expect("an event")) != "token" {}
+    for id in [&other, &second] {
+        assert_eq!(state(&house, id).await["code"], json!("queued"));
+    }
+    for id in [&first, &second] {
+        let stopped = house.post(&format!("/api/traces/{id}/stop")).await;
+        assert!(stopped.status().is_success());
+    }
+    house.record(&first).await;
+    house.record(&other).await;
     house.close().await;
 }

@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 use super::nats;
+use super::presence::Hands;
 use super::reach::Reach;
 use super::records::{self, Entry, Stage};
-use super::waits::{self, Job};
-use crate::admission::estimate::Progress;
+use crate::admission::course::{self, Device, Done, Running, Waiting};
 use crate::admission::{Elsewhere, Estimator, JobSize, Marks, Took};
 use crate::error::ServerError;
 use crate::store::from_json;
@@ -44,6 +44,8 @@ struct Open {
     size: JobSize,
     /// When its work began, once it has.
     since: Option<Instant>,
+    /// Who has it, once it has begun.
+    worker: String,
     by: String,
     client: Option<String>,
     address: Option<String>,
@@ -74,6 +76,7 @@ impl Census {
             example: entry.gallery.is_some(),
             size: entry.size,
             since,
+            worker: entry.worker,
             by: entry.by,
             client: entry.client,
             address: entry.address,
@@ -120,7 +123,7 @@ impl Census {
     }
 
     /// Seconds until a trace begins; `None` when it does not wait, or no worker takes its line.
-    pub(super) fn wait_secs(&self, id: &str, workers: &[Vec<String>]) -> Option<f64> {
+    pub(super) fn wait_secs(&self, id: &str, workers: &[Hands]) -> Option<f64> {
         let heard = self.lock();
         if heard.open.get(id)?.since.is_some() {
             return None;
@@ -131,7 +134,7 @@ impl Census {
     }
 
     /// Seconds until the next visitor's trace begins, and until a new one in this line would.
-    pub(super) fn waits_of_line(&self, line: &str, workers: &[Vec<String>]) -> (f64, f64) {
+    pub(super) fn waits_of_line(&self, line: &str, workers: &[Hands]) -> (f64, f64) {
         let heard = self.lock();
         let (_, waits) = heard.waits(workers, Some(line));
         let known = |wait: Option<&Option<f64>>| wait.copied().flatten().unwrap_or(0.0);
@@ -146,32 +149,42 @@ impl Census {
 
 impl Heard {
     /// Who waits, in turn, and how long; `new`: a line that one more would join.
-    fn waits(&self, workers: &[Vec<String>], new: Option<&str>) -> (Vec<&str>, Vec<Option<f64>>) {
+    fn waits(&self, workers: &[Hands], new: Option<&str>) -> (Vec<&str>, Vec<Option<f64>>) {
         let (mut running, mut waiting) = (Vec::new(), Vec::new());
         for (id, open) in &self.open {
             let expected = self.estimator.expect(&open.size);
             match open.since {
-                Some(since) => running.push(Job {
+                Some(since) => running.push(Running {
                     line: &open.queue,
-                    secs: expected.left_of(since.elapsed().as_secs_f64()),
+                    expected,
+                    done: Done::Secs(since.elapsed().as_secs_f64()),
+                    most_tokens: open.size.max_new_tokens,
+                    device: workers.iter().position(|own| own.worker == open.worker),
                 }),
                 None => waiting.push((open.example, open.order, id.as_str(), open, expected)),
             }
         }
         waiting.sort_by_key(|(example, order, ..)| (*example, *order));
         let ids = waiting.iter().map(|(_, _, id, ..)| *id).collect();
-        let mut jobs: Vec<Job<'_>> = (waiting.iter())
-            .map(|(_, _, _, open, expected)| Job {
+        let mut jobs: Vec<Waiting<'_>> = (waiting.iter())
+            .map(|(_, _, _, open, expected)| Waiting {
                 line: &open.queue,
-                secs: expected.secs(),
+                expected: *expected,
             })
             .collect();
         if let Some(line) = new {
             // Behind the visitors, before the examples.
             jobs.truncate(waiting.iter().filter(|(example, ..)| !example).count());
-            jobs.push(Job { line, secs: 0.0 });
+            let expected = self.estimator.expect(&JobSize::default());
+            jobs.push(Waiting { line, expected });
         }
-        (ids, waits::until_each(workers, &running, &jobs))
+        let devices: Vec<Device<'_>> = (workers.iter())
+            .map(|own| Device {
+                lines: Some(&own.lines),
+                together: own.together,
+            })
+            .collect();
+        (ids, course::waits(&devices, &running, &jobs))
     }
 }
 
@@ -226,21 +239,6 @@ async fn hear(reach: &Reach, first: &mut Option<oneshot::Sender<()>>) -> Result<
             // Of a newer version of this program.
             Err(error) => tracing::warn!(%error, id, "an entry is not understood"),
         }
-    }
-}
-
-impl crate::admission::estimate::Expected {
-    /// What is left of a job after so many seconds, where nothing is known of its tokens.
-    fn left_of(&self, secs: f64) -> f64 {
-        let untouched = self.left_secs(
-            Progress {
-                secs: 0.0,
-                tokens: 0,
-            },
-            u32::MAX,
-        );
-        // One that takes longer than usual has as likely as not a good way to go.
-        (untouched - secs).max(0.15 * secs.min(untouched))
     }
 }
 
@@ -310,7 +308,12 @@ mod tests {
         for (k, id) in ["b", "c", "d"].into_iter().enumerate() {
             census.note(id, 2 + k as u64, 0.0, entry(Stage::Queued, "jobs-m"));
         }
-        let workers = |count| vec![vec!["jobs-m".to_owned()]; count];
+        let hands = |worker: usize| Hands {
+            worker: worker.to_string(),
+            lines: vec!["jobs-m".to_owned()],
+            together: 1,
+        };
+        let workers = |count: usize| (0..count).map(hands).collect::<Vec<_>>();
         let wait = |id, count| census.wait_secs(id, &workers(count));
         let near =
             |wait: Option<f64>, secs: f64| wait.is_some_and(|wait| (wait - secs).abs() < 0.2);

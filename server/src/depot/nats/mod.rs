@@ -47,7 +47,6 @@ mod taking;
 mod threads;
 mod took;
 mod traces;
-mod waits;
 mod watching;
 mod wiping;
 mod work;
@@ -263,14 +262,7 @@ impl Depot for Nats {
             let Some(question) = self.question(id).await? else {
                 return Ok(None);
             };
-            Ok(Some(Stored {
-                state: entry.state(),
-                last_event: entry.last_event,
-                request: question.request,
-                options: question.options,
-                task: question.task,
-                child_of: question.child_of,
-            }))
+            Ok(Some(question.stored(&entry)))
         })
     }
 
@@ -385,7 +377,7 @@ impl Depot for Nats {
     }
 
     fn wait_secs(&self, id: &str) -> Option<f64> {
-        (self.reach.census).wait_secs(id, &self.reach.presence.lines())
+        (self.reach.census).wait_secs(id, &self.reach.presence.hands())
     }
 
     fn recount(&self) -> Load {
@@ -406,7 +398,7 @@ impl Depot for Nats {
     fn drain(&self) -> bool {
         self.reach.draining.send_replace(true);
         let bench = self.bench.as_ref();
-        bench.is_some_and(|bench| bench.current().is_some())
+        bench.is_some_and(|bench| !bench.in_hand().is_empty())
     }
 
     fn shut_down(&self) {

@@ -28,6 +28,24 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 pub(super) struct Here {
     /// The default first.
     pub(super) models: Vec<ModelView>,
+    /// How many traces it makes at a time.
+    #[serde(default = "one")]
+    pub(super) together: u16,
+}
+
+/// An older program does not say.
+fn one() -> u16 {
+    1
+}
+
+/// A worker at hand.
+#[derive(Debug, Clone)]
+pub(super) struct Hands {
+    pub(super) worker: String,
+    /// Visitors' lines of its models.
+    pub(super) lines: Vec<String>,
+    /// How many traces it makes at a time.
+    pub(super) together: usize,
 }
 
 /// The workers as this process has heard of them.
@@ -64,14 +82,15 @@ impl Presence {
         heard.alive().count() as u32
     }
 
-    /// The lines that each of the workers at hand takes.
-    pub(super) fn lines(&self) -> Vec<Vec<String>> {
+    /// What each of the workers at hand takes.
+    pub(super) fn hands(&self) -> Vec<Hands> {
         let heard = self.lock();
-        let of = |here: &Here| {
-            let models = here.models.iter();
-            models
+        let of = |(worker, here): (&String, &Here)| Hands {
+            worker: worker.clone(),
+            lines: (here.models.iter())
                 .map(|model| lines::name(&model.name, false))
-                .collect()
+                .collect(),
+            together: here.together.max(1).into(),
         };
         heard.alive().map(of).collect()
     }
@@ -85,7 +104,7 @@ impl Presence {
             .map(|(_, model)| model.clone())
             .collect();
         for model in &mut models {
-            let states = heard.alive().flat_map(|here| &here.models);
+            let states = heard.alive().flat_map(|(_, here)| &here.models);
             let states = states.filter(|other| other.name == model.name);
             let best = states
                 .map(|other| &other.state)
@@ -115,11 +134,11 @@ impl Presence {
 }
 
 impl Heard {
-    fn alive(&self) -> impl Iterator<Item = &Here> {
-        let fresh = self.workers.values();
+    fn alive(&self) -> impl Iterator<Item = (&String, &Here)> {
+        let fresh = self.workers.iter();
         fresh
-            .filter(|(seen, _)| seen.elapsed() < GONE)
-            .map(|(_, here)| here)
+            .filter(|(_, (seen, _))| seen.elapsed() < GONE)
+            .map(|(worker, (_, here))| (worker, here))
     }
 }
 
@@ -207,7 +226,10 @@ mod tests {
             dtype: "bf16".into(),
             bytes: 7,
         };
-        let here = |models| Here { models };
+        let here = |models| Here {
+            models,
+            together: 1,
+        };
         let small = model("small", true, ModelState::Unloaded);
         presence.heard("a".into(), here(vec![small.clone()]));
         let large = model("large", false, loaded.clone());
@@ -220,7 +242,8 @@ mod tests {
         assert_eq!(names(presence.models()), both);
         assert_eq!(presence.models()[1].state, loaded);
         assert_eq!(presence.workers(), 2);
-        let taken: Vec<usize> = presence.lines().iter().map(Vec::len).collect();
+        let hands = presence.hands();
+        let taken: Vec<_> = hands.iter().map(|own| own.lines.len()).collect();
         assert_eq!(taken, [1, 2]);
         presence.left("a");
         presence.left("b");

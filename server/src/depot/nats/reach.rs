@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::object_store;
+use async_nats::jetstream::object_store::{self, ObjectStore};
 use async_nats::jetstream::stream::{self, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, ServerAddr};
@@ -39,6 +39,10 @@ const EVENTS_MAX_BYTES: i64 = 1 << 30;
 
 /// Entries that go by themselves when the process that made them is gone.
 pub(super) const HELD: Duration = Duration::from_secs(60);
+
+/// How often, and how many times, it is looked whether another process has made what could not be made here.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOKS: usize = 20;
 
 /// Traces of one model by which waits are told.
 const TOOK_KEPT: i64 = 96;
@@ -269,11 +273,26 @@ impl Make<'_> {
             num_replicas: self.replicas,
             ..object_store::Config::default()
         };
-        let made = self.js.create_object_store(config).await;
-        let made = made.map_err(nats(
-            "an object store cannot be made (does nats-server run with JetStream, `nats-server -js`?)",
-        ))?;
+        let made = match self.js.create_object_store(config).await {
+            Ok(made) => made,
+            // Two processes that start at once: the other was faster, and its answer is on the way.
+            Err(error) => (self.made_by_another(name).await).ok_or_else(|| {
+                let failed = "an object store cannot be made (does nats-server run with JetStream, `nats-server -js`?)";
+                nats(failed)(error)
+            })?,
+        };
         Objects::of(self.js, name, made).await
+    }
+
+    /// An object store that another process makes in this moment.
+    async fn made_by_another(&self, name: &str) -> Option<ObjectStore> {
+        for _ in 0..LOOKS {
+            if let Ok(store) = self.js.get_object_store(name).await {
+                return Some(store);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        None
     }
 }
 

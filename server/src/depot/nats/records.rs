@@ -61,6 +61,9 @@ pub(super) struct Entry {
     /// The process that accepted it.
     #[serde(default)]
     pub(super) by: String,
+    /// The worker that has it, or had it last.
+    #[serde(default)]
+    pub(super) worker: String,
     /// Whose it is, while it is open: of the client and of the address, keyed hashes.
     #[serde(default)]
     pub(super) client: Option<String>,

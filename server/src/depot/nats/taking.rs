@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{AckKind, Message};
 use attribution::event::TraceEvent;
+use engine::Precision;
 use tokio::task::JoinHandle;
 
 use super::lines::Ticket;
 use super::records::{Entry, Stage};
-use super::work::{Bench, InHand};
+use super::work::{Bench, End, InHand};
 use super::{Nats, events, lines, nats, questions};
 use crate::checks::Check;
 use crate::error::ServerError;
@@ -19,12 +20,22 @@ use crate::jobs::Job;
 use crate::live::{ATTEMPT_STRIDE, Live};
 use crate::store::{MAX_ATTEMPTS, from_json};
 
+/// Who joins the traces that are being made.
+pub(super) enum Company {
+    Joins(Arc<Live>),
+    /// Nobody waits.
+    Nobody,
+    /// Another model's trace, or a question, comes first: once those that are being made have ended.
+    AnothersTurn,
+}
+
 /// How long the last events of a trace may take to get out.
 const FLUSH: Duration = Duration::from_secs(90);
 
 impl Nats {
     /// The next job of any of this worker's lines: visitors' before examples, the models in turn.
     pub(super) async fn look(&self, bench: &Bench) -> Result<Option<Job>, ServerError> {
+        let begun = Instant::now();
         let first = bench.turn.fetch_add(1, Ordering::Relaxed);
         for example in [false, true] {
             for k in 0..bench.models.len() {
@@ -36,7 +47,7 @@ impl Nats {
                     .await?;
                 // What is over already is passed over.
                 while let Some(message) = line.next().await? {
-                    if let Some(job) = self.take(bench, message).await? {
+                    if let Some(job) = self.take(bench, message, begun).await? {
                         return Ok(Some(job));
                     }
                 }
@@ -45,11 +56,65 @@ impl Nats {
         Ok(None)
     }
 
-    /// A job out of a message; `None` when there is nothing to do any more.
-    async fn take(&self, bench: &Bench, message: Message) -> Result<Option<Job>, ServerError> {
+    /// Who joins the traces of a model that are being made: the next of its line, where the turn is nobody else's.
+    pub(super) async fn look_for_company(
+        &self,
+        bench: &Bench,
+        model: &str,
+        dtype: Option<Precision>,
+    ) -> Result<Company, ServerError> {
+        let begun = Instant::now();
+        for example in [false, true] {
+            let others = bench.models.iter().enumerate();
+            for (k, other) in others.filter(|(_, other)| other.name != model) {
+                let name = lines::name(&other.name, example);
+                if self.reach.lines.line(&name).await?.waiting().await? > 0 {
+                    bench.turn.store(k, Ordering::Relaxed);
+                    return Ok(Company::AnothersTurn);
+                }
+            }
+            let line = self.reach.lines.line(&lines::name(model, example)).await?;
+            while let Some(message) = line.next().await? {
+                if !self.joins(&message, dtype).await? {
+                    // Where it stood, for whoever is free first.
+                    say(&message, AckKind::Nak(None)).await?;
+                    self.ring().await?;
+                    return Ok(Company::AnothersTurn);
+                }
+                if let Some(Job::Trace(live)) = self.take(bench, message, begun).await? {
+                    return Ok(Company::Joins(live));
+                }
+            }
+        }
+        Ok(Company::Nobody)
+    }
+
+    /// Whether a job may join traces in this precision. What is no trace to be made any more may: it is passed over.
+    async fn joins(
+        &self,
+        message: &Message,
+        dtype: Option<Precision>,
+    ) -> Result<bool, ServerError> {
+        match from_json("job", &String::from_utf8_lossy(&message.payload)) {
+            Ok(Ticket::Trace(id)) => {
+                let entry = self.reach.ledger.get(&id).await?;
+                Ok(entry.is_none_or(|entry| entry.over() || entry.size.dtype == dtype))
+            }
+            Ok(Ticket::Question(_)) => Ok(false),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// A job out of a message, which was asked for at `begun`; `None` when there is nothing to do any more.
+    async fn take(
+        &self,
+        bench: &Bench,
+        message: Message,
+        begun: Instant,
+    ) -> Result<Option<Job>, ServerError> {
         let ticket = from_json("job", &String::from_utf8_lossy(&message.payload));
         match ticket {
-            Ok(Ticket::Trace(id)) => self.take_trace(bench, id, message).await,
+            Ok(Ticket::Trace(id)) => self.take_trace(bench, id, message, begun).await,
             Ok(Ticket::Question(asked)) => self.take_question(asked, message).await,
             Err(error) => {
                 tracing::error!(%error, "a job is not understood and thrown away");
@@ -64,15 +129,16 @@ impl Nats {
         bench: &Bench,
         id: String,
         message: Message,
+        begun: Instant,
     ) -> Result<Option<Job>, ServerError> {
         let info = message.info().map_err(nats("a job cannot be read"))?;
         let delivery = u32::try_from(info.delivered).unwrap_or(1).max(1);
         let now = self.reach.clock.now_unix_secs();
-        let begun = self
+        let changed = self
             .reach
             .ledger
-            .modify(&id, |entry| begin(entry, delivery, now));
-        let Some((entry, _)) = begun.await? else {
+            .modify(&id, |entry| begin(entry, &bench.id, delivery, now));
+        let Some((entry, _)) = changed.await? else {
             // Deleted meanwhile.
             say(&message, AckKind::Ack).await?;
             return Ok(None);
@@ -102,13 +168,21 @@ impl Nats {
         live.begin();
         let message = Arc::new(message);
         let lease = tokio::spawn(hold(message.clone(), self.reach.lines.lease / 3));
-        *bench.current() = Some(InHand {
+        let mut in_hand = bench.in_hand();
+        for stale in in_hand.iter().filter(|own| own.live.id == live.id) {
+            // This worker's own lease ran out, as where NATS was away: what it began before is of no use any more.
+            stale.live.stop();
+        }
+        in_hand.push(InHand {
             live: live.clone(),
             message,
             lease,
             publisher,
-            put_back: false,
+            end: End::Open,
+            asking_secs: begun.elapsed().as_secs_f64(),
+            took: None,
         });
+        drop(in_hand);
         Ok(Some(Job::Trace(live)))
     }
 
@@ -146,7 +220,7 @@ impl Nats {
 }
 
 /// The entry's change when a job is handed out; `false` when nothing is left to do.
-fn begin(entry: &mut Entry, delivery: u32, now_unix_secs: u64) -> bool {
+fn begin(entry: &mut Entry, worker: &str, delivery: u32, now_unix_secs: u64) -> bool {
     if entry.over() {
         return false;
     }
@@ -167,6 +241,7 @@ fn begin(entry: &mut Entry, delivery: u32, now_unix_secs: u64) -> bool {
     entry.stage = Stage::Running;
     entry.attempts += 1;
     entry.delivery = delivery;
+    worker.clone_into(&mut entry.worker);
     true
 }
 
@@ -201,10 +276,10 @@ mod tests {
     fn a_job_is_handed_out_until_three_workers_died_of_it() {
         let mut entry = Entry::default();
         for delivery in 1..=3 {
-            assert!(begin(&mut entry, delivery, 1));
+            assert!(begin(&mut entry, "w", delivery, 1));
             assert_eq!((entry.stage, entry.delivery), (Stage::Running, delivery));
         }
-        assert!(begin(&mut entry, 4, 7));
+        assert!(begin(&mut entry, "w", 4, 7));
         assert_eq!(
             (entry.stage, entry.code.as_str()),
             (Stage::Failed, "interrupted")
@@ -213,13 +288,13 @@ mod tests {
             (entry.last_event, entry.ended_unix_secs),
             (4_000_001, Some(7))
         );
-        assert!(!begin(&mut entry, 5, 8), "what is over stays as it is");
+        assert!(!begin(&mut entry, "w", 5, 8), "what is over stays as it is");
 
         // What was to stop when its worker died does not begin again.
         let mut entry = Entry::default();
-        assert!(begin(&mut entry, 1, 1));
+        assert!(begin(&mut entry, "w", 1, 1));
         entry.stop = true;
-        assert!(begin(&mut entry, 2, 2));
+        assert!(begin(&mut entry, "w", 2, 2));
         assert_eq!(
             (entry.stage, entry.code.as_str()),
             (Stage::Failed, "stopped")

@@ -23,7 +23,7 @@ use crate::id;
 use crate::jobs::Refused;
 use crate::live::ATTEMPT_STRIDE;
 use crate::sample::Options;
-use crate::store::{Child, NewTrace, from_json, to_json};
+use crate::store::{Child, NewTrace, Stored, from_json, to_json};
 use crate::truth::Truth;
 
 /// The code of a trace whose removal has begun before it ended.
@@ -42,6 +42,20 @@ pub(super) struct Question {
     pub(super) truth: Option<Truth>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) child_of: Option<ChildOf>,
+}
+
+impl Question {
+    /// With where its trace stands.
+    pub(super) fn stored(self, entry: &Entry) -> Stored {
+        Stored {
+            state: entry.state(),
+            last_event: entry.last_event,
+            request: self.request,
+            options: self.options,
+            task: self.task,
+            child_of: self.child_of,
+        }
+    }
 }
 
 impl Nats {
@@ -174,7 +188,7 @@ impl Nats {
         let presence = &self.reach.presence;
         let default = presence.models().into_iter().next();
         let line = default.map(|model| lines::name(&model.name, false));
-        let waits = (self.reach.census).waits_of_line(&line.unwrap_or_default(), &presence.lines());
+        let waits = (self.reach.census).waits_of_line(&line.unwrap_or_default(), &presence.hands());
         (waits.0.ceil().clamp(1.0, 3600.0) as u64, waits.1)
     }
 

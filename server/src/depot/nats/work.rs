@@ -1,20 +1,21 @@
-//! The worker's side: takes jobs from the lines of its models, keeps its lease on them, and says how they ended.
+//! The worker's side: takes jobs from the lines of its models, keeps its lease on each, and says how each ended.
 
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use app::data::ModelView;
 use async_nats::Subscriber;
 use async_nats::jetstream::{AckKind, Message};
+use engine::Precision;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::presence::{self, BEAT, Here};
 use super::records::{Entry, Stage};
-use super::taking::flush;
+use super::taking::{Company, flush};
 use super::{BELL, Nats, NatsArgs, STOP, nats, took};
 use crate::admission::{JobSize, Took};
 use crate::clock::Clock;
@@ -31,23 +32,50 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What a worker has besides the connection.
 pub(super) struct Bench {
-    id: String,
+    pub(super) id: String,
     pub(super) models: Vec<ModelSpec>,
     states: Arc<ModelStates>,
     loaded: watch::Receiver<bool>,
-    current: Arc<Mutex<Option<InHand>>>,
+    /// How many traces it makes at a time.
+    together: u16,
+    in_hand: Arc<Mutex<Vec<InHand>>>,
     bell: tokio::sync::Mutex<Subscriber>,
+    round: Mutex<Round>,
     /// Whose line is looked at first next time.
     pub(super) turn: AtomicUsize,
 }
 
-/// The trace that a worker has.
+/// A trace that a worker has.
 pub(super) struct InHand {
     pub(super) live: Arc<Live>,
     pub(super) message: Arc<Message>,
     pub(super) lease: JoinHandle<()>,
     pub(super) publisher: JoinHandle<()>,
-    pub(super) put_back: bool,
+    pub(super) end: End,
+    /// Seconds that it took to be handed it.
+    pub(super) asking_secs: f64,
+    /// What it took, once it has ended by itself, and when that was told.
+    pub(super) took: Option<(Took, Instant)>,
+}
+
+/// What is known of the end of a trace in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing is stored: somebody has to make it again.
+    Open,
+    /// It is stored, or the trace is gone.
+    Stored,
+    /// It is with another worker, who alone may say that it is over.
+    Anothers,
+}
+
+/// The traces that are being made together, as far as others may join them.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    /// The turn is another's: nobody joins any more.
+    over: bool,
+    /// When nobody was found who could join.
+    looked: Option<Instant>,
 }
 
 impl Bench {
@@ -61,19 +89,42 @@ impl Bench {
         *self.loaded.borrow()
     }
 
-    pub(super) fn current(&self) -> MutexGuard<'_, Option<InHand>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The traces that it has; each is there until its queue was told how it ended.
+    pub(super) fn in_hand(&self) -> MutexGuard<'_, Vec<InHand>> {
+        lock(&self.in_hand)
+    }
+
+    /// Whether it is worth asking for somebody who joins: not after every step, but when the bell rang, and every now and then.
+    fn may_join(&self) -> bool {
+        let round = *lock(&self.round);
+        if round.over {
+            return false;
+        }
+        let mut rang = false;
+        if let Ok(mut bell) = self.bell.try_lock() {
+            while let Some(Some(_)) = bell.next().now_or_never() {
+                rang = true;
+            }
+        }
+        rang || round.looked.is_none_or(|looked| looked.elapsed() >= LOOK)
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is a single insertion, removal or assignment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Nats {
-    /// Connects a worker that has these models. `loaded`: becomes true once the default one is in memory.
+    /// Connects a worker that has these models and makes `together` traces at a time. `loaded`: becomes true once the default
+    /// one is in memory.
     pub fn worker(
         args: &NatsArgs,
         cache_dir: &Path,
         models: Vec<ModelSpec>,
         states: Arc<ModelStates>,
         loaded: watch::Receiver<bool>,
+        together: u16,
     ) -> Result<Arc<Self>, ServerError> {
         let mut worker = Self::connect(args, 1, cache_dir, Clock::default())?;
         let client = worker.reach.client.clone();
@@ -88,11 +139,13 @@ impl Nats {
             models,
             states,
             loaded,
-            current: Arc::default(),
+            together,
+            in_hand: Arc::default(),
             bell: tokio::sync::Mutex::new(bell),
+            round: Mutex::new(Round::begin()),
             turn: AtomicUsize::new(0),
         };
-        worker.spawn(heed_stops(stop, bench.current.clone()));
+        worker.spawn(heed_stops(stop, bench.in_hand.clone()));
         worker.bench = Some(bench);
         let worker = Arc::new(worker);
         let (weak, mut down) = (Arc::downgrade(&worker), worker.reach.down.subscribe());
@@ -113,6 +166,7 @@ impl Nats {
         let Some(bench) = &self.bench else { return };
         let here = Here {
             models: bench.models(),
+            together: bench.together,
         };
         let said = presence::announce(&self.reach.workers, &bench.id, &here).await;
         if let Err(error) = said {
@@ -120,35 +174,96 @@ impl Nats {
         }
     }
 
-    /// Changes an entry, if this worker still has the trace.
+    /// Tells the web processes what a trace of this size took; nobody waits for it.
+    fn tell(&self, size: JobSize, took: Took) {
+        let js = self.reach.js.clone();
+        self.spawn(async move {
+            if let Err(error) = took::tell(&js, &size, took).await {
+                tracing::warn!(%error, "waits are told without this trace");
+            }
+        });
+    }
+
+    /// Notes what became of a trace in hand.
+    fn note_end(&self, live: &Live, end: End) {
+        let Some(bench) = &self.bench else { return };
+        let mut in_hand = bench.in_hand();
+        if let Some(own) = in_hand
+            .iter_mut()
+            .find(|own| std::ptr::eq(&*own.live, live))
+        {
+            own.end = end;
+        }
+    }
+
+    /// The trace is not this worker's any more: viewers hear nothing more of this attempt, or, where it was removed, its end.
+    fn lost(&self, live: &Live, entry: Option<&Entry>) {
+        tracing::warn!(id = %live.id, "the trace was given to another worker, or removed");
+        if entry.is_some() {
+            live.close();
+        }
+        let end = match entry {
+            Some(entry) if !entry.over() => End::Anothers,
+            _ => End::Stored,
+        };
+        self.note_end(live, end);
+    }
+
+    /// Whether this worker still has the trace: who was given up for dead must not touch what another has stored.
+    async fn owns(&self, live: &Live) -> Result<bool, ServerError> {
+        let entry = self.reach.ledger.get(&live.id).await?;
+        let owns = entry.as_ref().is_some_and(|entry| held(entry, live));
+        if !owns {
+            self.lost(live, entry.as_ref());
+        }
+        Ok(owns)
+    }
+
+    /// Changes an entry, if this worker still has the trace; whether it was so.
     async fn conclude(
         &self,
         live: &Live,
         change: impl Fn(&mut Entry),
     ) -> Result<bool, ServerError> {
         let changed = self.reach.ledger.modify(&live.id, |entry| {
-            let own = entry.stage == Stage::Running && entry.delivery == live.attempt();
+            let own = held(entry, live);
             if own {
                 change(entry);
             }
             own
         });
-        let changed = changed.await?.is_some_and(|(_, changed)| changed);
-        if !changed {
-            tracing::warn!(id = %live.id, "the trace was given to another worker, or removed");
+        let changed = changed.await?;
+        let own = changed.as_ref().is_some_and(|(_, changed)| *changed);
+        if !own {
+            self.lost(live, changed.as_ref().map(|(entry, _)| entry));
         }
-        Ok(changed)
+        Ok(own)
     }
 }
 
-/// Stops the trace in hand when somebody asks, for ever.
-async fn heed_stops(mut said: Subscriber, current: Arc<Mutex<Option<InHand>>>) {
+/// Whether the entry names this attempt as the one that may write.
+fn held(entry: &Entry, live: &Live) -> bool {
+    entry.stage == Stage::Running && entry.delivery == live.attempt()
+}
+
+impl Round {
+    fn begin() -> Self {
+        Self {
+            over: false,
+            looked: None,
+        }
+    }
+}
+
+/// Stops a trace in hand when somebody asks, for ever.
+async fn heed_stops(mut said: Subscriber, in_hand: Arc<Mutex<Vec<InHand>>>) {
     while let Some(message) = said.next().await {
-        let current = current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(in_hand) = &*current
-            && message.subject.as_str().strip_prefix(STOP) == Some(&format!(".{}", in_hand.live.id))
-        {
-            in_hand.live.stop();
+        let subject = message.subject.as_str();
+        let Some(id) = (subject.strip_prefix(STOP)).and_then(|rest| rest.strip_prefix('.')) else {
+            continue;
+        };
+        for own in lock(&in_hand).iter().filter(|own| own.live.id == id) {
+            own.live.stop();
         }
     }
 }
@@ -156,6 +271,7 @@ async fn heed_stops(mut said: Subscriber, current: Arc<Mutex<Option<InHand>>>) {
 impl Work for Nats {
     fn next(&self) -> Option<Job> {
         let bench = self.bench.as_ref()?;
+        *lock(&bench.round) = Round::begin();
         let mut down = self.reach.down.subscribe();
         let mut draining = self.reach.draining.subscribe();
         self.wait(async {
@@ -181,13 +297,46 @@ impl Work for Nats {
         })
     }
 
+    fn next_like(&self, model: &str, dtype: Option<Precision>) -> Option<Arc<Live>> {
+        let bench = self.bench.as_ref()?;
+        if self.shutting_down() || *self.reach.draining.borrow() || !bench.may_join() {
+            return None;
+        }
+        let found = self.wait(self.look_for_company(bench, model, dtype));
+        let found = found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "nobody can join; trying again");
+            Company::Nobody
+        });
+        let mut round = lock(&bench.round);
+        match found {
+            Company::Joins(live) => {
+                round.looked = None;
+                return Some(live);
+            }
+            Company::Nobody => round.looked = Some(Instant::now()),
+            Company::AnothersTurn => round.over = true,
+        }
+        None
+    }
+
     fn begin(&self, live: &Live) -> Result<Stored, ServerError> {
-        self.load(&live.id)?
-            .ok_or(ServerError::Lost("the stored request"))
+        self.wait(async {
+            let lost = || ServerError::Lost("the stored request");
+            let entry = (self.reach.ledger.get(&live.id).await?).ok_or_else(lost)?;
+            if entry.stop {
+                // Asked for between the ledger's change and the moment from which this worker heeds.
+                live.stop();
+            }
+            let question = self.question(&live.id).await?.ok_or_else(lost)?;
+            Ok(question.stored(&entry))
+        })
     }
 
     fn finish(&self, live: &Live, record: &str) -> Result<(), ServerError> {
         self.wait(async {
+            if !self.owns(live).await? {
+                return Ok(());
+            }
             let media = self.reach.media.named_in(record).await?;
             self.reach.media.keep(&live.id, &media).await?;
             self.reach.records.put(&live.id, record).await?;
@@ -203,10 +352,13 @@ impl Work for Nats {
                 entry.media.sort();
                 entry.media.dedup();
             });
-            if !stored.await? && self.reach.ledger.get(&live.id).await?.is_none() {
+            if stored.await? {
+                self.note_end(live, End::Stored);
+            } else if self.reach.ledger.get(&live.id).await?.is_none() {
                 // Removed while it was made: nothing of it may stay.
                 self.reach.records.remove(&live.id).await?;
-                self.reach.media.release(&live.id, &media).await?;
+                let gone = self.reach.media.release(&live.id, &media).await?;
+                self.forget(&gone).await?;
             }
             Ok(())
         })
@@ -215,15 +367,13 @@ impl Work for Nats {
     fn fail(&self, live: &Live, code: &str, message: &str) -> Result<(), ServerError> {
         let (last_event, now) = (live.next_event(), self.reach.clock.now_unix_secs());
         let failed = self.conclude(live, |entry| entry.fail(code, message, last_event, now));
-        self.wait(failed).map(drop)
+        if self.wait(failed)? {
+            self.note_end(live, End::Stored);
+        }
+        Ok(())
     }
 
     fn put_back(&self, live: &Live) -> Result<(), ServerError> {
-        if let Some(bench) = &self.bench
-            && let Some(in_hand) = &mut *bench.current()
-        {
-            in_hand.put_back = true;
-        }
         let queued = self.conclude(live, |entry| {
             entry.stage = Stage::Queued;
             entry.attempts = entry.attempts.saturating_sub(1);
@@ -231,30 +381,49 @@ impl Work for Nats {
         self.wait(queued).map(drop)
     }
 
-    fn learn(&self, size: &JobSize, took: Took) {
-        if let Err(error) = self.wait(took::tell(&self.reach.js, size, took)) {
-            tracing::warn!(%error, "waits are told without this trace");
+    fn learn(&self, live: &Live, took: Took) {
+        let Some(bench) = &self.bench else { return };
+        let mut in_hand = bench.in_hand();
+        if let Some(own) = in_hand
+            .iter_mut()
+            .find(|own| std::ptr::eq(&*own.live, live))
+        {
+            own.took = Some((took, Instant::now()));
         }
     }
 
-    fn ended(&self, _live: Arc<Live>, _secs: f64) {
+    fn warmed_up(&self, size: &JobSize, took: Took) {
+        self.tell(size.clone(), took);
+    }
+
+    fn ended(&self, live: Arc<Live>, _secs: f64) {
         let Some(bench) = &self.bench else { return };
-        let Some(in_hand) = bench.current().take() else {
-            return;
+        let own = {
+            let mut in_hand = bench.in_hand();
+            let place = in_hand.iter().position(|own| Arc::ptr_eq(&own.live, &live));
+            place.map(|place| in_hand.remove(place))
         };
+        let Some(own) = own else { return };
         self.wait(async {
             // Acknowledged last: until then another worker would finish what is missing.
-            flush(in_hand.publisher).await;
-            in_hand.lease.abort();
-            let kind = if in_hand.put_back {
-                AckKind::Nak(None)
-            } else {
-                AckKind::Ack
+            flush(own.publisher).await;
+            own.lease.abort();
+            let kind = match own.end {
+                End::Stored => AckKind::Ack,
+                // Interrupted, or NATS was away when its end was to be stored: it is made again.
+                End::Open => AckKind::Nak(None),
+                // Also an older delivery's acknowledgement would end it for all.
+                End::Anothers => return,
             };
-            if let Err(error) = in_hand.message.double_ack_with(kind).await {
+            if let Err(error) = own.message.double_ack_with(kind).await {
                 tracing::warn!(%error, "a trace that has ended may be handed out again");
             }
         });
+        if let Some((mut took, told)) = own.took {
+            // To be handed a trace and to hand it over hold the next one up as well.
+            took.front_secs += own.asking_secs + told.elapsed().as_secs_f64();
+            self.tell(live.size.clone(), took);
+        }
     }
 
     fn leave(&self) {
