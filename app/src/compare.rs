@@ -47,7 +47,10 @@ pub fn Compare(
     };
     let (left_head, right_head) = (head(&left), head(&right));
     let same = left.id == right.id;
-    let question = left.request.prompt.trim().to_owned();
+    let question = match left.request.prompt.trim() == right.request.prompt.trim() {
+        true => left.request.prompt.trim().to_owned(),
+        false => String::new(),
+    };
     // Each side gets a scope of its own: its desk would else be the other's.
     view! {
         <h1 class="question compare-title">{if question.is_empty() { "Two traces".to_owned() } else { question }}</h1>
