@@ -65,6 +65,17 @@ pub enum Block {
     Video(Film),
 }
 
+impl Block {
+    /// The film, where it is one.
+    #[must_use]
+    pub fn film(&self) -> Option<&Film> {
+        match self {
+            Self::Video(film) => Some(film),
+            _ => None,
+        }
+    }
+}
+
 /// A drawn picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {

@@ -3,7 +3,7 @@
 use attribution::heat::cell_values;
 use attribution::metrics::{area_score, interval_iou, span_score, time_score};
 use attribution::record::{ChunkAttribution, Extent, HeatMap, Record, Rect, Track};
-use world::sample::{FILM_FPS, Film, Support};
+use world::sample::{FILM_FPS, Film, Placed, Scene, Support};
 
 use crate::truth::Places;
 
@@ -36,6 +36,14 @@ impl Marks {
         self
     }
 
+    /// With one of them.
+    pub fn with(mut self, name: &str, value: Option<f64>) -> Self {
+        if let Some(at) = Self::NAMES.iter().position(|own| *own == name) {
+            self.0[at] = value;
+        }
+        self
+    }
+
     /// Compares.
     pub fn of(
         record: &Record,
@@ -58,11 +66,7 @@ impl Marks {
             .filter_map(|map| Some((places.image[map.unit as usize]?, map)))
             .flat_map(|(image, map)| map.boxes.iter().map(move |own| (image, own.rect_in_source)))
             .collect();
-        let true_boxes: Vec<(usize, Rect)> = truth
-            .image
-            .iter()
-            .map(|own| (own.image, rect(own.rect)))
-            .collect();
+        let true_boxes = true_boxes(truth);
         let spans: Vec<(f64, f64)> = attribution
             .intervals
             .iter()
@@ -108,19 +112,15 @@ fn pointing(record: &Record, places: &Places, heat: &[HeatMap], truth: &[(usize,
     let Extent::Region { rect_in_source } = record.units[map.unit as usize].extent else {
         return 0.0;
     };
-    let Some([x, y]) = hottest_point(map, rect_in_source) else {
+    let Some(point) = hottest_point(map, rect_in_source) else {
         return 0.0;
     };
-    let on = |own: &Rect| holds(*own, x, y);
-    f64::from(u8::from(
-        truth.iter().any(|(of, own)| *of == image && on(own)),
-    ))
+    f64::from(u8::from(is_on(truth, image, point)))
 }
 
 /// For a sentence about a scene of the film: 1 where the hottest cell of all its frames lies on the object while it is shown.
 fn frame_pointing(record: &Record, heat: &[HeatMap], film: &Film, truth: &Support) -> Option<f64> {
-    let scene = (film.scenes.iter())
-        .find(|scene| truth.time.contains(&[scene.start_secs, scene.end_secs]))?;
+    let scene = scene_of(film, truth)?;
     let whole = Rect {
         x0: 0.0,
         y0: 0.0,
@@ -140,14 +140,39 @@ fn frame_pointing(record: &Record, heat: &[HeatMap], film: &Film, truth: &Suppor
     let Some((map, start, end)) = hottest else {
         return Some(0.0);
     };
-    let Some([x, y]) = hottest_point(map, whole) else {
+    let Some(point) = hottest_point(map, whole) else {
         return Some(0.0);
     };
-    let frame = |secs: f64| (secs * f64::from(FILM_FPS)).round() as usize;
-    let frames = frame(start.max(scene.start_secs))..frame(end.min(scene.end_secs));
-    let shown = film.shown.iter().take(frames.end).skip(frames.start);
-    let on = shown.clone().any(|own| holds(rect(own.rect), x, y));
+    let on = is_shown_at(film, scene, [start, end], point);
     Some(f64::from(u8::from(on)))
+}
+
+/// Which boxes of which pictures a sentence rests on.
+pub fn true_boxes(support: &Support) -> Vec<(usize, Rect)> {
+    let own = support.image.iter();
+    own.map(|own| (own.image, rect(own.rect))).collect()
+}
+
+/// Whether a point of a picture, in fractions of it, lies in one of the boxes.
+pub fn is_on(boxes: &[(usize, Rect)], image: usize, point: [f32; 2]) -> bool {
+    (boxes.iter()).any(|(of, own)| *of == image && holds(*own, point))
+}
+
+/// The scene that a sentence is about; none for one about a sound.
+pub fn scene_of<'f>(film: &'f Film, support: &Support) -> Option<&'f Scene> {
+    (film.scenes.iter()).find(|scene| (support.time).contains(&[scene.start_secs, scene.end_secs]))
+}
+
+/// What a film shows, frame by frame, from one second to another.
+pub fn shown(film: &Film, [start, end]: [f64; 2]) -> impl Iterator<Item = &Placed> {
+    let frame = |secs: f64| (secs * f64::from(FILM_FPS)).round() as usize;
+    film.shown.iter().take(frame(end)).skip(frame(start))
+}
+
+/// Whether a point of the frames of this span lies on the scene's object while it is shown.
+pub fn is_shown_at(film: &Film, scene: &Scene, [start, end]: [f64; 2], point: [f32; 2]) -> bool {
+    let common = [start.max(scene.start_secs), end.min(scene.end_secs)];
+    shown(film, common).any(|own| holds(rect(own.rect), point))
 }
 
 /// The middle of a map's hottest cell, in fractions of the picture.
@@ -165,11 +190,12 @@ fn hottest_point(map: &HeatMap, place: Rect) -> Option<[f32; 2]> {
     Some([x, y])
 }
 
-fn holds(own: Rect, x: f32, y: f32) -> bool {
+fn holds(own: Rect, [x, y]: [f32; 2]) -> bool {
     (own.x0..=own.x1).contains(&x) && (own.y0..=own.y1).contains(&y)
 }
 
-fn rect([x0, y0, x1, y1]: [f64; 4]) -> Rect {
+/// The same box.
+pub fn rect([x0, y0, x1, y1]: [f64; 4]) -> Rect {
     Rect {
         x0: x0 as f32,
         y0: y0 as f32,

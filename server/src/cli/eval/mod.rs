@@ -22,8 +22,10 @@ mod ablations;
 mod analysis;
 mod asked;
 mod baselines;
+mod blind;
 mod labelled;
 mod marks;
+mod objects;
 mod removal;
 mod report;
 #[cfg(test)]
@@ -165,6 +167,7 @@ fn evaluate(model: &Model, no_repeat_ngram: u32, args: &WorldEvalArgs) -> Result
             let right = right_sentences(&sample, &record);
             let mut given = [
                 baselines::random(&record, &record.attributions, seed),
+                blind::trace(&record, seed).with_context(at)?,
                 baselines::alike(&record, &replay)?,
                 Vec::new(),
                 match &clip {
@@ -179,7 +182,7 @@ fn evaluate(model: &Model, no_repeat_ngram: u32, args: &WorldEvalArgs) -> Result
                 let found = asked::given(&record, &reply);
                 report.asked[0] += 1;
                 report.asked[1] += u64::from(found.is_some());
-                given[2] = found.unwrap_or_else(|| asked::nothing(&record));
+                given[3] = found.unwrap_or_else(|| asked::nothing(&record));
             }
             if k < args.removal {
                 removals.add(&replay, &right, seed).with_context(at)?;
@@ -278,10 +281,7 @@ fn judge(
     right: &[bool],
     given: &[Vec<Given>; report::BASELINES.len()],
 ) -> Judged {
-    let film = sample.blocks.iter().find_map(|block| match block {
-        Block::Video(film) => Some(film),
-        _ => None,
-    });
+    let film = sample.blocks.iter().find_map(Block::film);
     let marked = |given: &mut dyn Iterator<Item = (ChunkAttribution, &[HeatMap])>| -> Vec<_> {
         (given.zip(&sample.answer).zip(right))
             .map(|(((attribution, heat), truth), right)| {
@@ -329,6 +329,8 @@ fn judge(
                 .collect(),
         );
     }
+    let chances = objects::any(sample, &record.units, record.attributions.len());
+    marks.push(right.iter().copied().zip(chances).collect());
     Judged {
         answered: match sample.option_letter {
             Some(letter) => last_letter(&record.response) == Some(letter),

@@ -42,16 +42,20 @@ impl Judged {
 }
 
 /// The baselines' names, in the order in which they are judged.
-pub const BASELINES: [&str; 4] = ["random", "embedding", "self", "clip"];
+pub const BASELINES: [&str; 5] = ["random", "blind", "embedding", "self", "clip"];
+
+/// The row for who sees every object but does not know which is meant; only the marks that point have it.
+pub const ANY_OBJECT: &str = "any object";
 
 /// The paper's method: its best signal, curated as it does.
 pub const PAPERS: (&str, &str) = ("attmean", "paper");
 
-/// Every method that is judged, with its unit score: signals (unit score fastest), the paper's, then baselines.
+/// Every method that is judged, with its unit score: signals (unit score fastest), the paper's, baselines, then any object.
 pub fn methods() -> Vec<(&'static str, &'static str)> {
     let signals = (SignalKind::ALL.into_iter())
         .flat_map(|signal| UnitScore::ALL.map(|unit_score| (signal.name(), unit_score.name())));
-    let baselines = BASELINES.into_iter().map(|name| (name, "baseline"));
+    let baselines = BASELINES.into_iter().chain([ANY_OBJECT]);
+    let baselines = baselines.map(|name| (name, "baseline"));
     signals.chain([PAPERS]).chain(baselines).collect()
 }
 

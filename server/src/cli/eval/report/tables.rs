@@ -33,7 +33,7 @@ impl Report {
                 .filter(|k| task.scores.iter().any(|own| own.all[*k].is_some()))
                 .collect();
             for (which, correct) in [("all sentences", false), ("right sentences", true)] {
-                let _ = write!(out, "  {which:<22}");
+                let _ = write!(out, "  {which:<24}");
                 for k in &named {
                     let _ = write!(out, "{:<22}", Marks::NAMES[*k]);
                 }
@@ -43,7 +43,7 @@ impl Report {
                     if marks.iter().all(Option::is_none) {
                         continue;
                     }
-                    let _ = write!(out, "    {:<10}{:<10}", own.method, own.unit_score);
+                    let _ = write!(out, "    {:<12}{:<10}", own.method, own.unit_score);
                     for k in &named {
                         let _ = write!(out, "{:<22}", shown(marks[*k]));
                     }
@@ -62,7 +62,7 @@ impl Report {
             "mean over tasks of text, image and time F1 on right sentences"
         );
         for ((method, unit_score), mean) in self.overall() {
-            let _ = writeln!(out, "    {method:<10}{unit_score:<10}{:.1}", 100.0 * mean);
+            let _ = writeln!(out, "    {method:<12}{unit_score:<10}{:.1}", 100.0 * mean);
         }
         let _ = writeln!(
             out,
