@@ -139,6 +139,15 @@ through() { # NAME URL
     else
         bad "$name: a request of 255 MiB: $got $(head -c 300 "$dir/answer")"
     fi
+    # Just above it, and still below the proxy's own limit: again the server's sentence.
+    truncate -s 86M "$dir/large"
+    got=$(curl -s -o "$dir/answer" -w '%{http_code}' -F "request=$asked" -F "a=@$dir/large" -F "b=@$dir/large" \
+        -F "c=@$dir/large" "$url/api/traces" || true)
+    if [ "$got" = 413 ] && grep -q '"message".*256 MB' "$dir/answer"; then
+        good "$name: a request of 258 MiB gets the server's sentence"
+    else
+        bad "$name: a request of 258 MiB: $got $(head -c 300 "$dir/answer")"
+    fi
 }
 through nginx "http://127.0.0.1:$nginx_http"
 through caddy "http://127.0.0.1:$caddy_http"
