@@ -72,7 +72,8 @@ const FEW: u64 = 12;
 const MANY: u64 = 24;
 const POINTED_IN: [Task; 2] = [Task::VisualQa, Task::VideoQa];
 const POINTING: [&str; 2] = ["pointing", "frame_pointing"];
-/// Each of them has its own habits, one looks at beginnings, one at ends: together they have none.
+/// Untrained attention leans to beginnings, which is right or wrong by how many sentences a model happens to write: not one
+/// model, but several.
 const SHUFFLES: u64 = 3;
 
 /// Every task as JSON, one of `parts` equal parts of its samples.
