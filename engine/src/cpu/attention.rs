@@ -13,8 +13,6 @@ use super::pool::{self, Shares};
 const ALONE: usize = 16_384;
 /// From so many blocks a thread on, a block's heads are one piece.
 const WHOLE_BLOCKS: usize = 8;
-/// Columns of a block that several steps read one after the other.
-const STRETCH: usize = 128;
 /// Query rows that one thread takes at once.
 const QUERY_ROWS: usize = 128;
 
@@ -117,40 +115,42 @@ pub(crate) fn weighed_values(
     for (own, gradient) in steps {
         assert!(own.blocks >= blocks && own.heads == heads && gradient.len() == heads * dim);
     }
+    // All heads of a key head side by side, whichever step they are of.
+    let together = steps.len() * group;
+    let mut gradients = Floats::zeros(kv_heads * together * dim);
+    let own = |kv_head: usize| kv_head * group * dim..(kv_head + 1) * group * dim;
+    let rows = (0..kv_heads).flat_map(|k| steps.iter().map(move |(_, row)| (k, row)));
+    for (to, (kv_head, row)) in gradients.chunks_exact_mut(group * dim).zip(rows) {
+        to.copy_from_slice(&row[own(kv_head)]);
+    }
     let outs: Vec<Shares<f32>> = all.iter_mut().map(|out| Shares::new(out)).collect();
     pool::run(blocks, |index| {
         let count = BLOCK.min(prompt - index * BLOCK);
         let values = &cache.blocks()[index].values;
-        let size = heads * BLOCK;
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.ensure(steps.len() * size);
+            scratch.ensure(kv_heads * together * BLOCK);
             let slopes = scratch.as_mut_ptr();
             for kv_head in 0..kv_heads {
-                let (head, at) = (kv_head * group, kv_head * cache.head_size());
-                // A stretch of values stays in the first cache while one step after the other reads it.
-                for first in (0..count).step_by(STRETCH) {
-                    let columns = STRETCH.min(count - first);
-                    for (k, (_, gradient)) in steps.iter().enumerate() {
-                        // SAFETY: the block has these columns, scratch a place for each step, head and position.
-                        unsafe {
-                            kernels::attention_scores(
-                                gradient.as_ptr().add(head * dim),
-                                group,
-                                dim,
-                                values.as_ptr().add(at + first),
-                                columns,
-                                slopes.add(k * size + head * BLOCK + first),
-                            );
-                        }
-                    }
+                // SAFETY: the block has these columns, scratch a place for each head and position.
+                unsafe {
+                    kernels::attention_scores(
+                        gradients.as_ptr().add(kv_head * together * dim),
+                        together,
+                        dim,
+                        values.as_ptr().add(kv_head * cache.head_size()),
+                        count,
+                        slopes.add(kv_head * together * BLOCK),
+                    );
                 }
             }
             for (k, ((own, _), out)) in steps.iter().zip(&outs).enumerate() {
                 // SAFETY: each piece writes its own block's positions.
                 unsafe {
                     math::weigh_block(
-                        own.shares.as_ptr().add(index * size),
-                        slopes.add(k * size),
+                        own.shares.as_ptr().add(index * heads * BLOCK),
+                        slopes.add(k * group * BLOCK),
+                        together * BLOCK,
+                        group,
                         own.factors.as_ptr().add(index * heads),
                         heads,
                         count,

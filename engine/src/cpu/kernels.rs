@@ -278,29 +278,38 @@ unsafe fn block_scores<S: Simd>(
         let end = filled.next_multiple_of(LANES);
         let mut head = 0;
         while head < heads {
-            let two = head + 2 <= heads;
-            let q = queries.add(head * dim);
-            let o = out.add(head * BLOCK);
-            let mut k = 0;
-            while k + 8 * LANES <= end {
-                if two {
-                    scores::<S, 2, 8>(q, dim, columns.add(k), o.add(k));
-                } else {
-                    scores::<S, 1, 8>(q, dim, columns.add(k), o.add(k));
-                }
-                k += 8 * LANES;
-            }
-            while k < end {
-                if two {
-                    scores::<S, 2, 1>(q, dim, columns.add(k), o.add(k));
-                } else {
-                    scores::<S, 1, 1>(q, dim, columns.add(k), o.add(k));
-                }
-                k += LANES;
-            }
-            head += if two { 2 } else { 1 };
+            let (q, o) = (queries.add(head * dim), out.add(head * BLOCK));
+            head += match heads - head {
+                4.. if S::VECTORS >= 4 => scores_of::<S, 4, 4>(q, dim, columns, end, o),
+                2.. => scores_of::<S, 2, 8>(q, dim, columns, end, o),
+                _ => scores_of::<S, 1, 8>(q, dim, columns, end, o),
+            };
         }
     }
+}
+
+/// Scores of `H` queries, `C` vectors of columns at once; gives `H`.
+#[inline(always)]
+unsafe fn scores_of<S: Simd, const H: usize, const C: usize>(
+    q: *const f32,
+    dim: usize,
+    columns: *const f32,
+    end: usize,
+    out: *mut f32,
+) -> usize {
+    let mut k = 0;
+    // SAFETY: the caller's promise; columns stay below `end`.
+    unsafe {
+        while k + C * LANES <= end {
+            scores::<S, H, C>(q, dim, columns.add(k), out.add(k));
+            k += C * LANES;
+        }
+        while k < end {
+            scores::<S, H, 1>(q, dim, columns.add(k), out.add(k));
+            k += LANES;
+        }
+    }
+    H
 }
 
 #[inline(always)]
@@ -314,7 +323,10 @@ unsafe fn scores<S: Simd, const H: usize, const C: usize>(
         let mut sums = [[S::splat(0.0); C]; H];
         for d in 0..dim {
             let at = columns.add(d * BLOCK);
-            let factors: [S::V; H] = std::array::from_fn(|h| S::splat(*q.add(h * dim + d)));
+            let mut factors = [S::splat(0.0); H];
+            for h in 0..H {
+                factors[h] = S::splat(*q.add(h * dim + d));
+            }
             for c in 0..C {
                 // A few columns ahead: a machine does not see by itself that they follow one another.
                 S::prefetch(at.wrapping_add(4 * BLOCK + c * LANES).cast());
@@ -356,29 +368,37 @@ unsafe fn block_context<S: Simd>(
         let mut head = 0;
         while head < heads {
             let (p, o) = (p.add(head * BLOCK), out.add(head * dim));
-            let two = head + 2 <= heads;
-            let mut d = 0;
-            while d + 4 <= dim {
-                let v = columns.add(d * BLOCK);
-                if two {
-                    context::<S, 2, 4>(p, v, end, o.add(d), dim);
-                } else {
-                    context::<S, 1, 4>(p, v, end, o.add(d), dim);
-                }
-                d += 4;
-            }
-            while d < dim {
-                let v = columns.add(d * BLOCK);
-                if two {
-                    context::<S, 2, 1>(p, v, end, o.add(d), dim);
-                } else {
-                    context::<S, 1, 1>(p, v, end, o.add(d), dim);
-                }
-                d += 1;
-            }
-            head += if two { 2 } else { 1 };
+            head += match heads - head {
+                4.. if S::VECTORS >= 4 => context_of::<S, 4>(p, dim, columns, end, o),
+                2.. => context_of::<S, 2>(p, dim, columns, end, o),
+                _ => context_of::<S, 1>(p, dim, columns, end, o),
+            };
         }
     }
+}
+
+/// Contexts of `H` heads, four dimensions at once; gives `H`.
+#[inline(always)]
+unsafe fn context_of<S: Simd, const H: usize>(
+    p: *const f32,
+    dim: usize,
+    columns: *const f32,
+    end: usize,
+    out: *mut f32,
+) -> usize {
+    let mut d = 0;
+    // SAFETY: the caller's promise; dimensions stay below `dim`.
+    unsafe {
+        while d + 4 <= dim {
+            context::<S, H, 4>(p, columns.add(d * BLOCK), end, out.add(d), dim);
+            d += 4;
+        }
+        while d < dim {
+            context::<S, H, 1>(p, columns.add(d * BLOCK), end, out.add(d), dim);
+            d += 1;
+        }
+    }
+    H
 }
 
 #[inline(always)]
@@ -393,7 +413,10 @@ unsafe fn context<S: Simd, const H: usize, const D: usize>(
         let mut sums = [[S::splat(0.0); D]; H];
         let mut k = 0;
         while k < end {
-            let shares: [S::V; H] = std::array::from_fn(|h| S::load(p.add(h * BLOCK + k)));
+            let mut shares = [S::splat(0.0); H];
+            for h in 0..H {
+                shares[h] = S::load(p.add(h * BLOCK + k));
+            }
             for d in 0..D {
                 S::prefetch(v.wrapping_add((d + D) * BLOCK + k).cast());
                 let values = S::load(v.add(d * BLOCK + k));

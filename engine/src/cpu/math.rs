@@ -205,11 +205,14 @@ for_each_level!(
         = add_heads
 );
 
-/// `out[k] = max(0, share sum_h f[h] p[h, k] d[h, k])`
+/// `out[k] = max(0, share sum_h f[h] p[h, k] d[h, k])`; `d` jumps after every `group` heads.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 unsafe fn weigh<S: Simd>(
     p: *const f32,
     slopes: *const f32,
+    jump: usize,
+    group: usize,
     factors: *const f32,
     heads: usize,
     count: usize,
@@ -222,10 +225,8 @@ unsafe fn weigh<S: Simd>(
         while k < count {
             let mut total = S::splat(0.0);
             for h in 0..heads {
-                let product = S::mul(
-                    S::load(p.add(h * BLOCK + k)),
-                    S::load(slopes.add(h * BLOCK + k)),
-                );
+                let slope = slopes.add(h / group * jump + h % group * BLOCK + k);
+                let product = S::mul(S::load(p.add(h * BLOCK + k)), S::load(slope));
                 total = S::fma(product, S::splat(*factors.add(h)), total);
             }
             let total = S::max(S::mul(total, S::splat(share)), S::splat(0.0));
@@ -242,12 +243,15 @@ unsafe fn weigh<S: Simd>(
 }
 
 for_each_level!(
-    /// `out[k] = max(0, share * sum_h factors[h] p[h, k] slopes[h, k])`, both `[heads, BLOCK]`.
+    /// `out[k] = max(0, share * sum_h factors[h] p[h, k] slopes[h, k])`; `p` is `[heads, BLOCK]`, the slopes of each `group` of
+    /// heads stand together, `jump` values after those of the group before.
     ///
     /// # Safety
-    /// `out` has `count <= BLOCK` elements.
-    weigh_block(p: *const f32, slopes: *const f32, factors: *const f32, heads: usize, count: usize, share: f32, out: *mut f32)
-        = weigh
+    /// All heads are there, `out` has `count <= BLOCK` elements, `group > 0`.
+    weigh_block(
+        p: *const f32, slopes: *const f32, jump: usize, group: usize, factors: *const f32, heads: usize, count: usize, share: f32,
+        out: *mut f32
+    ) = weigh
 );
 
 /// `inner[i] = gate[i] / (1 + e^-gate[i]) * up[i]`
