@@ -1,5 +1,6 @@
 //! What may happen to a server: each fault happens once, and leaves the stage so that an ordinary server can start.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
@@ -13,7 +14,7 @@ use server::models::TINY_MODEL;
 use crate::Dice;
 use crate::ledger::{Ledger, plain};
 use crate::many::{self, Many};
-use crate::program::{Program, Started, accepted, question, start, submit};
+use crate::program::{Program, Started, accepted, question, start, submit, together};
 
 pub struct Fault {
     pub name: &'static str,
@@ -65,6 +66,8 @@ pub struct Stage {
     pub data: PathBuf,
     pub scratch: PathBuf,
     pub dice: Dice,
+    /// Servers so far.
+    pub starts: Cell<usize>,
     pub faketime: Option<PathBuf>,
     /// Once something has happened to it.
     pub house: Option<Many>,
@@ -86,7 +89,10 @@ pub fn faketime() -> Option<PathBuf> {
 impl Stage {
     fn start_with(&self, models: &[&Path], env: &[(&str, String)]) -> Result<Started> {
         let log = self.scratch.join("log.txt");
-        start(&self.program, &self.data, log, models, env)
+        self.starts.set(self.starts.get() + 1);
+        let mut env = env.to_vec();
+        env.push(together(self.starts.get()));
+        start(&self.program, &self.data, log, models, &env)
     }
 
     fn start(&self) -> Result<Program> {
@@ -125,7 +131,7 @@ impl Stage {
 /// `kill -9` at any moment, also while a question is on its way.
 fn kill(stage: &mut Stage, ledger: &mut Ledger) -> Result<()> {
     let program = stage.start()?;
-    for _ in 0..=stage.dice.below(3) {
+    for _ in 0..=stage.dice.below(5) {
         stage.submit(&program, ledger)?;
     }
     let (url, last) = (program.url.clone(), question(&mut stage.dice));

@@ -12,6 +12,7 @@ mod ledger;
 mod many;
 mod program;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -71,6 +72,7 @@ fn main() -> Result<()> {
         data: volume.path.join("data"),
         scratch: scratch.path().to_owned(),
         dice: Dice(arguments.seed),
+        starts: Cell::default(),
         faketime,
         house: None,
     };

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::Dice;
 use crate::faults::Stage;
 use crate::ledger::{Ledger, plain};
-use crate::program::{PATIENCE, Program, Started, accepted, question, serve, submit};
+use crate::program::{PATIENCE, Program, Started, accepted, question, serve, submit, together};
 
 /// A worker silent for so long has lost its trace.
 const LEASE_SECS: &str = "2";
@@ -88,7 +88,9 @@ impl Many {
     fn hire(&mut self) -> Result<()> {
         self.hired += 1;
         let log = self.dir.join(format!("worker-{}.txt", self.hired));
+        let (key, value) = together(self.hired);
         let mut child = Command::new(&self.program)
+            .env(key, value)
             .arg("work")
             .args(self.nats_args())
             .arg("--data")
@@ -209,7 +211,7 @@ pub fn web(stage: &mut Stage, _: &mut Ledger) -> Result<()> {
 /// `kill -9` of a worker that most likely has a trace; another one takes over.
 pub fn worker(stage: &mut Stage, _: &mut Ledger) -> Result<()> {
     let (many, dice) = stage.many()?;
-    for _ in 0..2 + dice.below(3) {
+    for _ in 0..2 + dice.below(5) {
         many.submit(dice)?;
     }
     pause(dice, 400);

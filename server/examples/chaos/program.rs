@@ -14,6 +14,12 @@ use crate::Dice;
 /// No single wait is longer than this on a machine that works.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How many traces a server or worker makes at a time: every other start one, every other three.
+pub fn together(starts: usize) -> (&'static str, String) {
+    let together = if starts.is_multiple_of(2) { 3 } else { 1 };
+    ("OMNITRACE_TOGETHER", together.to_string())
+}
+
 /// A server at work. Killed, not asked, when dropped.
 pub struct Program {
     child: Child,

@@ -19,7 +19,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use crate::nats::NatsServer;
+use crate::nats::args;
+pub use crate::nats_server::NatsServer;
 
 /// No single wait in these tests is longer than this on a machine that works.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -124,7 +125,7 @@ pub fn config(data: PathBuf) -> ServeConfig {
 /// A worker with the same models, which takes a silent worker's traces over soon.
 pub fn work_config(data: PathBuf, nats: &NatsServer) -> WorkConfig {
     WorkConfig {
-        nats: nats.args(),
+        nats: args(nats),
         data,
         models: ModelsConfig {
             wanted: models(),
@@ -155,7 +156,7 @@ impl House {
         let mut work = work_config(data.path().join("work"), &nats);
         work.models = std::mem::take(&mut config.models);
         work.together = config.together;
-        config.nats = nats.args();
+        config.nats = args(&nats);
         let worker = server::work::start(work, Limits::default())
             .await
             .expect("the worker starts");

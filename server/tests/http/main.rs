@@ -19,6 +19,7 @@ mod metrics;
 mod minicpm;
 mod models;
 mod nats;
+mod nats_server;
 mod pages;
 mod privacy;
 mod refusals;

@@ -2,7 +2,6 @@
 //! What one machine does as well is tested where it belongs, on both grounds (`on_both!`).
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,75 +12,19 @@ use server::config::Limits;
 use server::depot::NatsArgs;
 use tempfile::{TempDir, tempdir};
 
-use crate::house::{House, PATIENCE, accepted, config, kind, long, models, refused, short};
+use crate::house::{
+    House, NatsServer, PATIENCE, accepted, config, kind, long, models, refused, short,
+};
 
 /// A worker silent for so long has lost its trace.
 const LEASE_SECS: u64 = 2;
 
-/// A NATS server on a free port, with a directory of its own; killed when dropped.
-pub struct NatsServer {
-    child: Child,
-    url: String,
-    dir: TempDir,
-}
-
-impl NatsServer {
-    pub fn start() -> Self {
-        let dir = tempdir().expect("a directory");
-        let child = Command::new("nats-server")
-            .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"])
-            .arg(dir.path().join("jetstream"))
-            .arg("--ports_file_dir")
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect(
-                "these tests start a NATS server: install it with `apt-get install nats-server`",
-            );
-        let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let begun = Instant::now();
-        let url = loop {
-            let text = std::fs::read_to_string(&ports).unwrap_or_default();
-            if let Ok(ports) = serde_json::from_str::<Value>(&text) {
-                break ports["nats"][0].as_str().expect("an address").to_owned();
-            }
-            assert!(begun.elapsed() < PATIENCE, "nats-server does not start");
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let server = Self { child, url, dir };
-        server.until_it_answers();
-        server
-    }
-
-    /// The address is known before the port answers.
-    fn until_it_answers(&self) {
-        let address = self.url.trim_start_matches("nats://");
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "nats-server does not answer");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Where it keeps everything.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
-    pub fn args(&self) -> NatsArgs {
-        NatsArgs {
-            nats: Some(self.url.clone()),
-            nats_lease_secs: LEASE_SECS,
-            ..NatsArgs::default()
-        }
-    }
-}
-
-impl Drop for NatsServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// How a process finds this server.
+pub fn args(nats: &NatsServer) -> NatsArgs {
+    NatsArgs {
+        nats: Some(nats.url().to_owned()),
+        nats_lease_secs: LEASE_SECS,
+        ..NatsArgs::default()
     }
 }
 
@@ -97,7 +40,7 @@ impl Program {
     fn together(nats: &NatsServer, data: &TempDir, together: u16) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_omnitrace"));
         command
-            .args(["work", "--nats", &nats.url, "--nats-lease-secs"])
+            .args(["work", "--nats", nats.url(), "--nats-lease-secs"])
             .arg(LEASE_SECS.to_string())
             .arg("--data")
             .arg(data.path().join("work"))
@@ -129,7 +72,7 @@ async fn a_killed_workers_trace_is_finished_by_another_before_the_same_eyes() {
     let (nats, data) = (NatsServer::start(), tempdir().unwrap());
     let first = Program::start(&nats, &data);
     let mut config = config(data.path().join("web"));
-    config.nats = nats.args();
+    config.nats = args(&nats);
     let house = House::with(config, Limits::default()).await;
     house.until_ready().await;
     let mut request = long();
@@ -178,7 +121,7 @@ async fn of_three_traces_in_one_workers_hand_each_has_its_own_fate() {
     let (nats, data) = (NatsServer::start(), tempdir().unwrap());
     let first = Program::together(&nats, &data, 3);
     let mut config = config(data.path().join("web"));
-    config.nats = nats.args();
+    config.nats = args(&nats);
     let house = House::with(config, Limits::default()).await;
     house.until_ready().await;
     let mut request = long();
@@ -225,7 +168,7 @@ async fn a_house_without_workers_says_so_and_two_web_processes_are_one_house() {
     let (nats, data) = (NatsServer::start(), tempdir().unwrap());
     let open = async |name: &str| {
         let mut config = config(data.path().join(name));
-        config.nats = nats.args();
+        config.nats = args(&nats);
         House::with(config, Limits::default()).await
     };
     let (left, right) = (open("left").await, open("right").await);
@@ -262,7 +205,7 @@ async fn a_client_has_its_bound_in_the_whole_house_and_waits_are_told() {
     let (nats, data) = (NatsServer::start(), tempdir().unwrap());
     let open = async |name: &str| {
         let mut config = config(data.path().join(name));
-        config.nats = nats.args();
+        config.nats = args(&nats);
         config.admission.jobs_per_client = 2;
         House::with(config, Limits::default()).await
     };

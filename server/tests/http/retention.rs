@@ -281,7 +281,7 @@ async fn one_of_many_web_processes_sweeps() {
     };
     let data = tempdir().unwrap();
     let mut other = config(data.path().join("other"));
-    other.nats = nats.args();
+    other.nats = crate::nats::args(nats);
     other.policy.unshared_minutes = Some(15);
     let policy = other.policy.clone();
     let kept = Kept::on(ground, policy).await;

@@ -42,6 +42,8 @@ struct Open {
     queue: String,
     example: bool,
     size: JobSize,
+    /// When its entry was stored.
+    stored_unix_secs: u64,
     /// When its work began, once it has.
     since: Option<Instant>,
     /// Who has it, once it has begun.
@@ -52,8 +54,14 @@ struct Open {
 }
 
 impl Census {
-    /// An entry as it is since its revision, `age_secs` ago.
-    pub(super) fn note(&self, id: &str, revision: u64, age_secs: f64, entry: Entry) {
+    /// An entry as it is since its revision, so many seconds ago, at this second since the epoch.
+    pub(super) fn note(
+        &self,
+        id: &str,
+        revision: u64,
+        (age_secs, stored_unix_secs): (f64, u64),
+        entry: Entry,
+    ) {
         let mut heard = self.lock();
         let known = heard.open.get(id);
         if known.is_some_and(|known| known.revision >= revision) {
@@ -74,6 +82,7 @@ impl Census {
             queue: entry.line.replace("examples-", "jobs-"),
             line: entry.line,
             example: entry.gallery.is_some(),
+            stored_unix_secs,
             size: entry.size,
             since,
             worker: entry.worker,
@@ -82,6 +91,13 @@ impl Census {
             address: entry.address,
         };
         heard.open.insert(id.to_owned(), open);
+    }
+
+    /// Open traces of which nothing has been heard since.
+    pub(super) fn unchanged_since(&self, unix_secs: u64) -> Vec<String> {
+        let heard = self.lock();
+        let old = (heard.open.iter()).filter(|(_, open)| open.stored_unix_secs <= unix_secs);
+        old.map(|(id, _)| id.clone()).collect()
     }
 
     /// A trace took so long that ended by itself.
@@ -234,7 +250,9 @@ async fn hear(reach: &Reach, first: &mut Option<oneshot::Sender<()>>) -> Result<
         }
         match from_json("trace", &String::from_utf8_lossy(&message.payload)) {
             Ok(entry) => {
-                (reach.census).note(id, info.stream_sequence, age.as_seconds_f64(), entry);
+                let stored = u64::try_from(info.published.unix_timestamp()).unwrap_or(0);
+                let when = (age.as_seconds_f64(), stored);
+                (reach.census).note(id, info.stream_sequence, when, entry);
             }
             // Of a newer version of this program.
             Err(error) => tracing::warn!(%error, id, "an entry is not understood"),
@@ -264,16 +282,16 @@ mod tests {
     #[test]
     fn places_and_counts_follow_the_ledger() {
         let census = Census::default();
-        census.note("a", 1, 0.0, entry(Stage::Queued, "jobs-m"));
-        census.note("b", 2, 0.0, entry(Stage::Queued, "jobs-m"));
-        census.note("c", 3, 0.0, entry(Stage::Queued, "jobs-n"));
+        census.note("a", 1, (0.0, 0), entry(Stage::Queued, "jobs-m"));
+        census.note("b", 2, (0.0, 0), entry(Stage::Queued, "jobs-m"));
+        census.note("c", 3, (0.0, 0), entry(Stage::Queued, "jobs-n"));
         assert_eq!(census.position("b", "jobs-m"), 1);
         assert_eq!(census.position("unknown", "jobs-m"), 2);
-        census.note("a", 4, 0.0, entry(Stage::Running, "jobs-m"));
+        census.note("a", 4, (0.0, 0), entry(Stage::Running, "jobs-m"));
         assert_eq!(census.position("b", "jobs-m"), 0);
         // Put back, it has its old place again; what is older than what is known is no news.
-        census.note("a", 6, 0.0, entry(Stage::Queued, "jobs-m"));
-        census.note("a", 5, 0.0, entry(Stage::Failed, "jobs-m"));
+        census.note("a", 6, (0.0, 0), entry(Stage::Queued, "jobs-m"));
+        census.note("a", 5, (0.0, 0), entry(Stage::Failed, "jobs-m"));
         assert_eq!(census.position("b", "jobs-m"), 1);
         let marks = |client: &str| Marks {
             client: Some(client.into()),
@@ -288,7 +306,7 @@ mod tests {
             census.elsewhere(&marks("ben"), "right"),
             Elsewhere::default()
         );
-        census.note("b", 7, 0.0, entry(Stage::Finished, "jobs-m"));
+        census.note("b", 7, (0.0, 0), entry(Stage::Finished, "jobs-m"));
         assert_eq!(census.elsewhere(&marks("ann"), "right").of_client, 2);
     }
 
@@ -304,9 +322,9 @@ mod tests {
         for _ in 0..8 {
             census.learn(&size, took);
         }
-        census.note("a", 1, 0.5, entry(Stage::Running, "jobs-m"));
+        census.note("a", 1, (0.5, 0), entry(Stage::Running, "jobs-m"));
         for (k, id) in ["b", "c", "d"].into_iter().enumerate() {
-            census.note(id, 2 + k as u64, 0.0, entry(Stage::Queued, "jobs-m"));
+            census.note(id, 2 + k as u64, (0.0, 0), entry(Stage::Queued, "jobs-m"));
         }
         let hands = |worker: usize| Hands {
             worker: worker.to_string(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, RetentionPolicy, Stream};
 use async_nats::jetstream::{Context, Message};
@@ -96,10 +97,29 @@ impl Lines {
         id: &str,
         ticket: &Ticket,
     ) -> Result<(), ServerError> {
+        self.send(name, id, ticket, HeaderMap::new()).await
+    }
+
+    /// The same for a trace whose ticket was lost; when two do so in the same minute, it has one all the same.
+    pub(super) async fn join_again(&self, name: &str, id: &str) -> Result<(), ServerError> {
+        let mut once = HeaderMap::new();
+        once.insert("Nats-Msg-Id", format!("again.{id}"));
+        let ticket = Ticket::Trace(id.to_owned());
+        self.send(name, id, &ticket, once).await
+    }
+
+    async fn send(
+        &self,
+        name: &str,
+        id: &str,
+        ticket: &Ticket,
+        headers: HeaderMap,
+    ) -> Result<(), ServerError> {
         let line = self.line(name).await?;
         let failed = "a job cannot be queued";
         let subject = format!("{}.{id}", line.subject);
-        let sent = (self.js).publish(subject, to_json("job", ticket)?.into());
+        let payload = to_json("job", ticket)?.into();
+        let sent = (self.js).publish_with_headers(subject, headers, payload);
         let stored = sent.await.map_err(nats(failed))?;
         stored.await.map(drop).map_err(nats(failed))
     }

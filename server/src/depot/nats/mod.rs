@@ -33,8 +33,13 @@ use crate::truth::Truth;
 mod args;
 mod census;
 mod events;
+#[cfg(test)]
+mod half_done;
 mod lines;
 mod media;
+#[cfg(test)]
+#[path = "../../../tests/http/nats_server.rs"]
+mod nats_server;
 mod objects;
 mod presence;
 mod questions;

@@ -1,10 +1,13 @@
 //! An object store: bytes of any size by name, in parts. What is removed leaves nothing behind, neither a mark nor its bytes.
 
+use std::collections::BTreeSet;
+
 use async_nats::jetstream::Context;
 use async_nats::jetstream::object_store::{GetErrorKind, ObjectInfo, ObjectMetadata, ObjectStore};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 
 use super::{nats, wiping};
@@ -76,23 +79,76 @@ impl Objects {
         };
         // The name first: what has lost its parts must not be found.
         wiping::last(&self.raw, &self.subject(name)).await?;
-        wiping::all(&self.raw, &format!("$O.{}.C.{}", self.bucket, info.nuid)).await
+        wiping::all(&self.raw, &self.parts_of(&info.nuid)).await
     }
 
-    /// Goes through all names, each with the seconds since the epoch at which it was stored.
+    /// Goes through all objects, each with the seconds since the epoch at which it was stored.
     pub(super) async fn each(
         &self,
-        mut take: impl AsyncFnMut(&str, u64) -> Result<(), ServerError>,
+        mut take: impl AsyncFnMut(&ObjectInfo, u64) -> Result<(), ServerError>,
     ) -> Result<(), ServerError> {
         let names = format!("$O.{}.M.>", self.bucket);
-        wiping::each(&self.raw, &names, 0, false, async |message, _, stored| {
-            let info: ObjectInfo = from_json("file", &String::from_utf8_lossy(&message.payload))?;
-            if info.deleted {
-                return Ok(());
-            }
-            take(&info.name, stored).await
-        })
+        wiping::each(
+            &self.raw,
+            &names,
+            0,
+            false,
+            async |message, _, stored| match from_json::<ObjectInfo>(
+                "file",
+                &String::from_utf8_lossy(&message.payload),
+            ) {
+                Ok(info) if !info.deleted => take(&info, stored).await,
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    tracing::warn!(%error, "an object is not understood");
+                    Ok(())
+                }
+            },
+        )
         .await
+    }
+
+    /// Removes parts that no object has and that were stored before: whoever wrote them died, or another was faster. How many
+    /// objects they would have been.
+    pub(super) async fn drop_nameless(&self, before_unix_secs: u64) -> Result<usize, ServerError> {
+        let mut nameless = self.parts().await?;
+        // Names are read after parts: what is finished in between has one.
+        self.each(async |info, _| {
+            nameless.remove(&self.parts_of(&info.nuid));
+            Ok(())
+        })
+        .await?;
+        let mut gone = 0;
+        for parts in nameless {
+            let last = match self.raw.get_last_raw_message_by_subject(&parts).await {
+                Ok(last) => last,
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => continue,
+                Err(error) => return Err(nats("a file cannot be looked up")(error)),
+            };
+            let stored = u64::try_from(last.time.unix_timestamp()).unwrap_or(0);
+            if stored <= before_unix_secs {
+                wiping::all(&self.raw, &parts).await?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The subjects of all parts, one for each object or would-be object.
+    pub(super) async fn parts(&self) -> Result<BTreeSet<String>, ServerError> {
+        let failed = "files cannot be looked through";
+        let parts = self.parts_of("*");
+        let mut listed =
+            (self.raw.info_builder().subjects(parts).fetch().await).map_err(nats(failed))?;
+        let mut found = BTreeSet::new();
+        while let Some(subject) = listed.next().await {
+            found.insert(subject.map_err(nats(failed))?.0);
+        }
+        Ok(found)
+    }
+
+    fn parts_of(&self, nuid: &str) -> String {
+        format!("$O.{}.C.{nuid}", self.bucket)
     }
 
     async fn entry(&self, name: &str) -> Result<Option<(u64, ObjectInfo)>, ServerError> {

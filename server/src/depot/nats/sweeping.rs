@@ -1,19 +1,20 @@
 //! Keeps the operator's promises on many machines: by age, unless shared, and within a quota; and puts in order what a
-//! process that died left half-done. In: a policy. Out: what is gone everywhere.
+//! process that died left half-done, or a queue that lost a job. In: a policy. Out: what is gone everywhere.
 //!
 //! One process at a time is on duty, to spare the others the work; two that sweep at once only find things gone.
 
 use std::collections::BTreeMap;
 
-use super::lines::Ticket;
-use super::records::{Entry, Ledger, Stage};
+use async_nats::jetstream::object_store::ObjectInfo;
+
+use super::records::{Entry, Ledger};
 use super::traces::REMOVED;
 use super::{Nats, reach, records, wiping};
 use crate::error::ServerError;
 use crate::store::{Policy, Swept, from_json};
 
 /// The key of who is on duty.
-const DUTY: &str = "sweeper";
+pub(super) const DUTY: &str = "sweeper";
 
 /// What is half-done for so long was left by a process that died.
 const LEFT_SECS: u64 = 3600;
@@ -46,7 +47,8 @@ impl Kept {
         Self {
             read: 0,
             ended: BTreeMap::new(),
-            orphans_checked: now_unix_secs,
+            // An hour after the start: a process that is started anew every day looks as well.
+            orphans_checked: now_unix_secs.saturating_sub(ORPHANS_EVERY_SECS - LEFT_SECS),
         }
     }
 
@@ -133,6 +135,9 @@ impl Nats {
             orphans: self.put_in_order(now).await?,
             ..Swept::default()
         };
+        for id in (self.reach.census).unchanged_since(now.saturating_sub(LEFT_SECS)) {
+            self.find_job(&id).await?;
+        }
         if now.saturating_sub(kept.orphans_checked) >= ORPHANS_EVERY_SECS {
             kept.orphans_checked = now;
             swept.orphans += self.drop_orphans(now).await?;
@@ -214,33 +219,57 @@ impl Nats {
         .await?;
         let mut removed = 0;
         for (id, noted) in left {
-            let Some(entry) = self.reach.ledger.get(&id).await? else {
-                let noted = from_json::<Entry>("trace", &String::from_utf8_lossy(&noted))?;
-                self.remove_rest(&id, &noted).await?;
-                removed += 1;
-                continue;
-            };
-            if entry.code == REMOVED {
-                self.delete_now(&id).await?;
-                removed += 1;
-                continue;
+            match self.put_one_in_order(&id, &noted).await {
+                Ok(gone) => removed += usize::from(gone),
+                // Of a newer program, for example: the others need not wait for it.
+                Err(error) => tracing::warn!(%error, id, "what is half-done stays so for now"),
             }
-            let line = self.reach.lines.line(&entry.line).await?;
-            if entry.stage == Stage::Queued && !line.holds(&id).await? {
-                let ticket = Ticket::Trace(id.clone());
-                self.reach.lines.join(&entry.line, &id, &ticket).await?;
-                self.ring().await?;
-            }
-            records::erase(bucket, &id).await?;
         }
         Ok(removed)
     }
 
-    /// Removes files that no trace names, and have lain for some time.
+    /// Whether it was removed.
+    async fn put_one_in_order(&self, id: &str, noted: &[u8]) -> Result<bool, ServerError> {
+        let Some(entry) = self.reach.ledger.get(id).await? else {
+            let noted = from_json::<Entry>("trace", &String::from_utf8_lossy(noted))?;
+            self.remove_rest(id, &noted).await?;
+            return Ok(true);
+        };
+        if entry.code == REMOVED {
+            self.delete_now(id).await?;
+            return Ok(true);
+        }
+        self.find_job(id).await?;
+        records::erase(&self.reach.underway, id).await?;
+        Ok(false)
+    }
+
+    /// An open trace without a job would wait for ever: it gets one again. The process that accepted it died in between, or
+    /// NATS lost the end of a queue when the power went.
+    async fn find_job(&self, id: &str) -> Result<(), ServerError> {
+        let open = async || {
+            let entry = self.reach.ledger.get(id).await?;
+            Ok::<_, ServerError>(entry.filter(|entry| !entry.over()))
+        };
+        let Some(entry) = open().await? else {
+            return Ok(());
+        };
+        let line = self.reach.lines.line(&entry.line).await?;
+        // Asked in this order: a worker stores how a trace ended before the job leaves the line.
+        if line.holds(id).await? || open().await?.is_none() {
+            return Ok(());
+        }
+        tracing::warn!(id, "the job of an open trace was lost, and is queued again");
+        self.reach.lines.join_again(&entry.line, id).await?;
+        self.ring().await
+    }
+
+    /// Removes files that no trace names, and parts of files that have no name, where they have lain for some time.
     async fn drop_orphans(&self, now: u64) -> Result<usize, ServerError> {
         let media = &self.reach.media;
         let mut gone = Vec::new();
-        let look = async |hash: &str, stored: u64| {
+        let look = async |info: &ObjectInfo, stored: u64| {
+            let hash = &info.name;
             let old = now.saturating_sub(stored) >= LEFT_SECS;
             if old && !media.named(hash).await? && media.drop_unnamed(hash).await? {
                 gone.push(hash.to_owned());
@@ -251,7 +280,11 @@ impl Nats {
         if !gone.is_empty() {
             self.forget(&gone).await?;
         }
-        Ok(gone.len())
+        let before = now.saturating_sub(LEFT_SECS);
+        let large = &self.reach.records.large;
+        let nameless =
+            media.objects.drop_nameless(before).await? + large.drop_nameless(before).await?;
+        Ok(gone.len() + nameless)
     }
 }
 

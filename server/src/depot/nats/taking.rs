@@ -143,7 +143,8 @@ impl Nats {
             say(&message, AckKind::Ack).await?;
             return Ok(None);
         };
-        let live = Arc::new(Live::sized(id, delivery, entry.size.clone()));
+        let attempt = delivery.max(entry.delivery);
+        let live = Arc::new(Live::sized(id, attempt, entry.size.clone()));
         let end = match entry.stage {
             Stage::Running => None,
             Stage::Finished => Some(TraceEvent::Done),
@@ -224,6 +225,8 @@ fn begin(entry: &mut Entry, worker: &str, delivery: u32, now_unix_secs: u64) -> 
     if entry.over() {
         return false;
     }
+    // NATS counts a job anew that was lost and queued again; attempts go on.
+    let delivery = delivery.max(entry.delivery + 1);
     let last = u64::from(delivery) * ATTEMPT_STRIDE + 1;
     if entry.stage == Stage::Running && entry.stop {
         let message = "This trace was stopped, and its worker was interrupted before it could keep the answer so far.";

@@ -95,7 +95,8 @@ impl Nats {
         let made = match reach.ledger.create(&new.id, &entry).await? {
             Some(revision) => {
                 // The next question about waits comes before the ledger's own news.
-                reach.census.note(&new.id, revision, 0.0, entry.clone());
+                let stored = entry.created_unix_secs;
+                (reach.census).note(&new.id, revision, (0.0, stored), entry.clone());
                 true
             }
             None => self.replace_example(&new.id, &entry).await?,
@@ -297,6 +298,7 @@ impl Nats {
             return Ok(());
         };
         self.underway(id, &entry).await?;
+        let mut entry = entry;
         if !entry.over() {
             // Whoever counts open traces hears of changes, not of removals.
             let now = reach.clock.now_unix_secs();
@@ -304,7 +306,10 @@ impl Nats {
                 entry.fail(REMOVED, "This trace was removed.", entry.last_event, now);
                 true
             };
-            reach.ledger.modify(id, close).await?;
+            if let Some((closed, _)) = reach.ledger.modify(id, close).await? {
+                // A worker may have stored files since it was read; from now on none does.
+                entry = closed;
+            }
         }
         records::erase(&reach.ledger.0, id).await?;
         self.remove_rest(id, &entry).await

@@ -37,27 +37,37 @@ pub(super) async fn last(stream: &Stream, subject: &str) -> Result<(), ServerErr
     purged.map(drop).map_err(nats(FAILED))
 }
 
-/// Every message under a subject, which may have wildcards.
+/// Every message under a subject, also those that come meanwhile.
 pub(super) async fn all(stream: &Stream, subject: &str) -> Result<(), ServerError> {
-    let mut numbers = Vec::new();
-    each(stream, subject, 0, true, async |_, number, _| {
-        numbers.push(number);
-        Ok(())
-    })
-    .await?;
-    if numbers.is_empty() {
-        return Ok(());
+    for _ in 0..MAX_ROUNDS {
+        // Asked of the stream: what a consumer is said to have before it counts messages that were removed.
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(()),
+            Err(error) => return Err(nats(FAILED)(error)),
+        }
+        let mut numbers = Vec::new();
+        each(stream, subject, 0, true, async |_, number, _| {
+            numbers.push(number);
+            Ok(())
+        })
+        .await?;
+        let mut overwritten = false;
+        for number in numbers {
+            // One that somebody else was faster with is not there in the next round.
+            overwritten |= stream.delete_message(number).await.is_ok();
+        }
+        if !overwritten {
+            break;
+        }
     }
-    for number in numbers {
-        // One that cannot be overwritten is purged below.
-        let _ = stream.delete_message(number).await;
-    }
+    // What cannot be overwritten, as in a bucket that an older program made.
     let purged = stream.purge().filter(subject).await;
     purged.map(drop).map_err(nats(FAILED))
 }
 
 /// Goes once through the messages under a subject, from a number on: each with its number and the seconds since the epoch
-/// at which it was stored.
+/// at which it was stored. It may end early where NATS is slow: who must see all of them goes again.
 pub(super) async fn each(
     stream: &Stream,
     subject: &str,

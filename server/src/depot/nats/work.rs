@@ -13,10 +13,11 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::events::EVENTS;
 use super::presence::{self, BEAT, Here};
 use super::records::{Entry, Stage};
 use super::taking::{Company, flush};
-use super::{BELL, Nats, NatsArgs, STOP, nats, took};
+use super::{BELL, Nats, NatsArgs, STOP, nats, took, wiping};
 use crate::admission::{JobSize, Took};
 use crate::clock::Clock;
 use crate::depot::{Depot, Work};
@@ -63,8 +64,10 @@ pub(super) struct InHand {
 pub(super) enum End {
     /// Nothing is stored: somebody has to make it again.
     Open,
-    /// It is stored, or the trace is gone.
+    /// It is stored.
     Stored,
+    /// Somebody removed the trace meanwhile.
+    Removed,
     /// It is with another worker, who alone may say that it is over.
     Anothers,
 }
@@ -204,19 +207,20 @@ impl Nats {
         }
         let end = match entry {
             Some(entry) if !entry.over() => End::Anothers,
-            _ => End::Stored,
+            Some(_) => End::Stored,
+            None => End::Removed,
         };
         self.note_end(live, end);
     }
 
-    /// Whether this worker still has the trace: who was given up for dead must not touch what another has stored.
-    async fn owns(&self, live: &Live) -> Result<bool, ServerError> {
+    /// The trace's entry, if this worker still has it: who was given up for dead must not touch what another has stored.
+    async fn owned(&self, live: &Live) -> Result<Option<Entry>, ServerError> {
         let entry = self.reach.ledger.get(&live.id).await?;
-        let owns = entry.as_ref().is_some_and(|entry| held(entry, live));
-        if !owns {
-            self.lost(live, entry.as_ref());
+        if entry.as_ref().is_some_and(|entry| held(entry, live)) {
+            return Ok(entry);
         }
-        Ok(owns)
+        self.lost(live, entry.as_ref());
+        Ok(None)
     }
 
     /// Changes an entry, if this worker still has the trace; whether it was so.
@@ -334,23 +338,31 @@ impl Work for Nats {
 
     fn finish(&self, live: &Live, record: &str) -> Result<(), ServerError> {
         self.wait(async {
-            if !self.owns(live).await? {
+            let Some(entry) = self.owned(live).await? else {
+                return Ok(());
+            };
+            let media = self.reach.media.named_in(record).await?;
+            let fresh: Vec<&String> = (media.iter())
+                .filter(|hash| !entry.media.contains(*hash))
+                .collect();
+            // Named before it is stored: whoever removes the trace from now on removes its new files, too.
+            let named = |entry: &mut Entry| {
+                entry.media.extend(fresh.iter().copied().cloned());
+                entry.media.sort();
+                entry.media.dedup();
+            };
+            if !fresh.is_empty() && !self.conclude(live, named).await? {
                 return Ok(());
             }
-            let media = self.reach.media.named_in(record).await?;
             self.reach.media.keep(&live.id, &media).await?;
             self.reach.records.put(&live.id, record).await?;
             let last_event = live.next_event();
             let now = self.reach.clock.now_unix_secs();
             let files = &self.reach.media.blobs;
+            let fresh_bytes: u64 = fresh.iter().map(|hash| files.len(hash)).sum();
             let stored = self.conclude(live, |entry| {
-                let new = media.iter().filter(|hash| !entry.media.contains(*hash));
-                let new_bytes: u64 = new.map(|hash| files.len(hash)).sum();
-                entry.bytes += record.len() as u64 + new_bytes;
+                entry.bytes += record.len() as u64 + fresh_bytes;
                 entry.end(Stage::Finished, last_event, now);
-                entry.media.extend(media.iter().cloned());
-                entry.media.sort();
-                entry.media.dedup();
             });
             if stored.await? {
                 self.note_end(live, End::Stored);
@@ -410,6 +422,14 @@ impl Work for Nats {
             own.lease.abort();
             let kind = match own.end {
                 End::Stored => AckKind::Ack,
+                End::Removed => {
+                    // What was written since the removal stays no more than the rest.
+                    let events = format!("{EVENTS}.{}", live.id);
+                    if let Err(error) = wiping::all(&self.reach.events, &events).await {
+                        tracing::warn!(%error, "the last events of a removed trace stay for an hour");
+                    }
+                    AckKind::Ack
+                }
                 // Interrupted, or NATS was away when its end was to be stored: it is made again.
                 End::Open => AckKind::Nak(None),
                 // Also an older delivery's acknowledgement would end it for all.
