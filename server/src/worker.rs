@@ -58,6 +58,8 @@ pub(crate) enum End {
     /// With its pace, if it ended by itself.
     Finished(Option<Pace>),
     Failed(&'static str, String),
+    /// NATS was away: the trace is made again, as after a worker's death.
+    Unreached,
     /// The server goes down: the trace waits for the next start.
     Interrupted,
 }
@@ -244,6 +246,10 @@ impl Site {
     /// Whatever became of a trace is stored and told.
     pub(crate) fn conclude(&self, live: Arc<Live>, end: Result<End, ServerError>, spent: &Spent) {
         let end = end.unwrap_or_else(|error| {
+            if let ServerError::Nats { .. } = error {
+                tracing::warn!(id = %live.id, %error, "a trace is made again");
+                return End::Unreached;
+            }
             let (code, message) = failure_of(&error);
             End::Failed(code, message)
         });
@@ -323,6 +329,10 @@ impl Site {
                     code: code.into(),
                     message,
                 });
+            }
+            End::Unreached => {
+                self.metrics.ended("interrupted");
+                live.close();
             }
             End::Interrupted => {
                 self.metrics.ended("interrupted");

@@ -17,6 +17,9 @@ use super::nats;
 use crate::error::ServerError;
 use crate::store::to_json;
 
+/// A server that says nothing for so long has not heard the question.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// All of a line's workers share this consumer.
 const CONSUMER: &str = "workers";
 
@@ -131,7 +134,10 @@ impl Line {
         let failed = "the queue cannot be read";
         let fetch = self.consumer.fetch().max_messages(1);
         let mut batch = fetch.messages().await.map_err(nats(failed))?;
-        batch.next().await.transpose().map_err(nats(failed))
+        // A server that dies before it answers never does; what it may have sent is handed out again.
+        let next = tokio::time::timeout(SILENCE, batch.next()).await;
+        let next = next.map_err(nats(failed))?;
+        next.transpose().map_err(nats(failed))
     }
 
     /// Takes a job out, wherever it stands.
