@@ -34,9 +34,9 @@ struct Arguments {
     /// What happens when.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only this kind of fault.
-    #[arg(long)]
-    only: Option<String>,
+    /// Only these kinds of fault, by commas.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 /// Bytes of the disk that fills up.
@@ -50,7 +50,9 @@ fn main() -> Result<()> {
     let nats = many::nats_server();
     let faults: Vec<_> = FAULTS
         .iter()
-        .filter(|fault| (arguments.only.as_ref()).is_none_or(|only| only == fault.name))
+        .filter(|fault| {
+            arguments.only.is_empty() || arguments.only.iter().any(|only| only == fault.name)
+        })
         .filter(|fault| {
             let missing = match fault.needs {
                 "a disk of its own" => !volume.own,

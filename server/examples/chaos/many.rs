@@ -123,7 +123,9 @@ impl Many {
     }
 
     fn submit(&mut self, dice: &mut Dice) -> Result<()> {
-        let id = accepted(self.web()?.submit(&question(dice)))?;
+        let web = self.web()?;
+        let id = accepted(web.submit(&question(dice)));
+        let id = id.with_context(|| web.log().unwrap_or_default())?;
         self.ledger.accepted(id);
         Ok(())
     }
