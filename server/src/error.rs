@@ -153,6 +153,11 @@ impl From<ServerError> for ApiError {
     fn from(error: ServerError) -> Self {
         // The details go to the operator; a visitor can do nothing with a path or an SQL error.
         tracing::error!(%error, "request failed");
+        if let ServerError::Nats { .. } = error {
+            let message = "What is kept here is out of reach just now. It is not your fault; please try again in some seconds.";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "out_of_reach", message)
+                .retry_after(5);
+        }
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

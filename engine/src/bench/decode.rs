@@ -52,6 +52,10 @@ pub struct DecodeReport {
     pub attvalue_over_means: Spread,
     /// Time in which both are made of the rows, over the time of the steps within which it lies.
     pub focus_and_rise_share_of_step: Spread,
+    /// The same of AttGrads' way back, beside attmean and attraw.
+    pub attgrads_share_of_step: Spread,
+    /// The same of AttValue's way back, beside all that is made of attention.
+    pub attvalue_share_of_step: Spread,
     /// With attmean, attraw, attfocus and attrise, against without, round by round.
     pub attention_over_untraced: Spread,
     /// With all signals, against without, round by round.
@@ -113,7 +117,8 @@ impl BenchModel {
         }
         bandwidth.measure();
         let mut times: [Vec<f64>; Mode::ALL.len()] = Default::default();
-        let (mut speeds, mut shares) = (Vec::new(), Vec::new());
+        let mut speeds = Vec::new();
+        let mut shares: [Vec<f64>; Mode::ALL.len()] = Default::default();
         for round in 0..settings.rounds {
             // Another mode begins each round, so that none always follows the same.
             for turn in 0..Mode::ALL.len() {
@@ -121,13 +126,12 @@ impl BenchModel {
                 let mode = Mode::ALL[at];
                 let spent = run(session.as_mut(), ids, mode, settings.tokens)?;
                 times[at].push(spent.all_secs / settings.tokens as f64);
-                if mode == Mode::Rise {
-                    shares.push(spent.derived_secs / spent.all_secs);
-                }
+                shares[at].push(spent.further_secs / spent.all_secs);
             }
             speeds.push(bandwidth.measure());
         }
         let [untraced, means, three, focus, rise, value, everything] = times;
+        let [_, _, of_three, _, of_rise, of_value, _] = shares;
         let against = |more: &[f64], less: &[f64]| {
             Spread::of(more.iter().zip(less).map(|(more, less)| more / less))
         };
@@ -147,7 +151,9 @@ impl BenchModel {
             attfocus_over_means: against(&focus, &means),
             attrise_over_means: against(&rise, &means),
             attvalue_over_means: against(&value, &means),
-            focus_and_rise_share_of_step: Spread::of(shares),
+            focus_and_rise_share_of_step: Spread::of(of_rise),
+            attgrads_share_of_step: Spread::of(of_three),
+            attvalue_share_of_step: Spread::of(of_value),
             attention_over_untraced: against(&rise, &untraced),
             everything_over_untraced: against(&everything, &untraced),
             bytes_per_token: bytes,
@@ -163,8 +169,8 @@ const UNIT_POSITIONS: usize = 20;
 /// Of one run.
 struct Spent {
     all_secs: f64,
-    /// Within it, in making further signals of the step's rows.
-    derived_secs: f64,
+    /// Within it, in what the mode has beyond the one before: making further signals of the step's rows, or gradients.
+    further_secs: f64,
 }
 
 /// `tokens` steps from the end of the prompt, each chosen, traced as the mode says, and fed.
@@ -183,7 +189,7 @@ fn run(
     });
     let units = || Derived::in_equal_units(prompt.len(), UNIT_POSITIONS);
     let (mut derived, mut follower) = (units(), Follower::of(units()));
-    let (mut seen, mut derived_secs) = (0.0, 0.0);
+    let (mut seen, mut further_secs) = (0.0, 0.0);
     let begin = Instant::now();
     for written in 1..=tokens {
         let id = chooser.choose(session.logits(), &ids);
@@ -195,11 +201,14 @@ fn run(
             Mode::Means => seen += first(&session.attention()?.attmean),
             Mode::Three => {
                 seen += first(&session.attention()?.attmean);
+                let begin = Instant::now();
                 session.hold(id, &[])?;
-                if last || written % HELD == 0 {
-                    let steps = session.gradients()?;
-                    seen += steps.iter().map(|step| first(&step.attgrads)).sum::<f32>();
-                }
+                let steps = match last || written % HELD == 0 {
+                    true => session.gradients()?,
+                    false => Vec::new(),
+                };
+                further_secs += begin.elapsed().as_secs_f64();
+                seen += steps.iter().map(|step| first(&step.attgrads)).sum::<f32>();
             }
             Mode::Focus | Mode::Rise => {
                 let attention = session.attention()?;
@@ -208,12 +217,14 @@ fn run(
                 if mode == Mode::Rise {
                     row = derived.rise(&row);
                 }
-                derived_secs += begin.elapsed().as_secs_f64();
+                further_secs += begin.elapsed().as_secs_f64();
                 seen += first(&row);
             }
             Mode::Value | Mode::Everything => {
                 follower.push(session, id)?;
+                let begin = Instant::now();
                 let steps = follower.complete(session, last)?;
+                further_secs += begin.elapsed().as_secs_f64();
                 seen += steps.iter().map(|step| first(&step.attvalue)).sum::<f32>();
             }
         }
@@ -224,6 +235,6 @@ fn run(
     }
     Ok(Spent {
         all_secs,
-        derived_secs,
+        further_secs,
     })
 }

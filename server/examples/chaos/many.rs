@@ -122,9 +122,16 @@ impl Many {
         self.web.as_ref().context("no web process")
     }
 
+    /// Who is asked for patience has some: after a fault NATS may need a moment more than the web process says.
     fn submit(&mut self, dice: &mut Dice) -> Result<()> {
-        let web = self.web()?;
-        let id = accepted(web.submit(&question(dice)));
+        let (web, asked) = (self.web()?, question(dice));
+        let begun = Instant::now();
+        let mut answer = web.submit(&asked);
+        while matches!(answer, Some((503, _))) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_secs(1));
+            answer = web.submit(&asked);
+        }
+        let id = accepted(answer);
         let id = id.with_context(|| web.log().unwrap_or_default())?;
         self.ledger.accepted(id);
         Ok(())

@@ -201,6 +201,22 @@ async fn a_house_without_workers_says_so_and_two_web_processes_are_one_house() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_house_whose_nats_is_gone_asks_for_patience() {
+    let (nats, data) = (NatsServer::start(), tempdir().unwrap());
+    let mut config = config(data.path().join("web"));
+    config.nats = args(&nats);
+    let house = House::with(config, Limits::default()).await;
+    let worker = Program::start(&nats, &data);
+    house.until_ready().await;
+    drop(nats);
+    let answer = house.send(&short()).await;
+    assert_eq!(answer.headers()["retry-after"], "5");
+    refused(answer, StatusCode::SERVICE_UNAVAILABLE, "out_of_reach").await;
+    drop(worker);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_has_its_bound_in_the_whole_house_and_waits_are_told() {
     let (nats, data) = (NatsServer::start(), tempdir().unwrap());
     let open = async |name: &str| {
