@@ -64,7 +64,8 @@ impl QueryAttention {
         }
     }
 
-    /// Adds the mean over heads of block `index`, of `count` positions, times `share` to `sum`; it is also put into `own`.
+    /// Adds the mean over heads of block `index`, of `count` positions, times `share` to `sum`; it is also put into `last`, if that is
+    /// not null.
     ///
     /// # Safety
     /// Both have room for `count <= BLOCK`.

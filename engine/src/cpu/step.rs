@@ -293,14 +293,15 @@ impl Step<'_> {
             // SAFETY: each piece has a block of positions of its own, and attention is only read now.
             unsafe {
                 let sums = own.attmean.part(first, count).as_mut_ptr();
-                // Where only the last layer's row is asked for, the others' go to its place before it.
-                let row = match own.wanted.rows_of_layers() {
-                    true => index,
-                    false => s.layers - 1,
+                let row = match own.wanted.rows_of_layers() || index + 1 == s.layers {
+                    true => own
+                        .layers
+                        .part(index * own.prompt + first, count)
+                        .as_mut_ptr(),
+                    false => std::ptr::null_mut(),
                 };
-                let rows = own.layers.part(row * own.prompt + first, count);
                 let attention = &*own.attention.at(own.wanted.attention_of(index));
-                attention.tap(block, count, share, sums, rows.as_mut_ptr());
+                attention.tap(block, count, share, sums, row);
             }
             return;
         }
