@@ -247,9 +247,12 @@ async fn answer<'m>(
                 index,
                 text: text.clone(),
             });
+            // A chunk may be over: on a slow model nobody shall wait for further tokens to see its sources.
+            let closes = !text.is_empty() && waiting.iter().any(|(_, text)| may_end(text));
             waiting.push((step.id, text));
             index += 1;
-            let steps = follower.complete(step.session, ends || events.stopped)?;
+            let now = ends || closes || events.stopped;
+            let steps = follower.complete(step.session, now)?;
             let traced = waiting.drain(..steps.len());
             for ((id, text), step) in traced.zip(steps) {
                 if let Some(scores) = scores.as_mut() {
@@ -268,6 +271,12 @@ async fn answer<'m>(
         },
     )
     .await
+}
+
+/// Whether a chunk may end within this text: where none does, its sources only come a little sooner than they must.
+fn may_end(text: &str) -> bool {
+    let ends = |own: char| !own.is_alphanumeric() && !matches!(own, ' ' | ',' | '\'' | '-');
+    text.contains(ends)
 }
 
 /// Per prompt position: whether it stays; none where everything does.
