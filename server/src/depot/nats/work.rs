@@ -187,16 +187,21 @@ impl Nats {
         });
     }
 
-    /// Notes what became of a trace in hand.
-    fn note_end(&self, live: &Live, end: End) {
+    /// Changes what is known of a trace in hand.
+    fn with_own(&self, live: &Live, change: impl FnOnce(&mut InHand)) {
         let Some(bench) = &self.bench else { return };
         let mut in_hand = bench.in_hand();
         if let Some(own) = in_hand
             .iter_mut()
             .find(|own| std::ptr::eq(&*own.live, live))
         {
-            own.end = end;
+            change(own);
         }
+    }
+
+    /// Notes what became of a trace in hand.
+    fn note_end(&self, live: &Live, end: End) {
+        self.with_own(live, |own| own.end = end);
     }
 
     /// The trace is not this worker's any more: viewers hear nothing more of this attempt, or, where it was removed, its end.
@@ -394,14 +399,7 @@ impl Work for Nats {
     }
 
     fn learn(&self, live: &Live, took: Took) {
-        let Some(bench) = &self.bench else { return };
-        let mut in_hand = bench.in_hand();
-        if let Some(own) = in_hand
-            .iter_mut()
-            .find(|own| std::ptr::eq(&*own.live, live))
-        {
-            own.took = Some((took, Instant::now()));
-        }
+        self.with_own(live, |own| own.took = Some((took, Instant::now())));
     }
 
     fn warmed_up(&self, size: &JobSize, took: Took) {
