@@ -61,8 +61,8 @@ pub(crate) struct CpuState {
     pub(super) step: StepBuffers,
     /// Steps whose gradients are still to be taken.
     pub(super) held: Vec<Held>,
-    /// What takes the place of attention that a held step keeps.
-    pub(super) spare: Vec<QueryAttention>,
+    /// What earlier ones leave, for later ones.
+    pub(super) spare: Vec<Held>,
     pub(crate) logits: Vec<f32>,
     /// Mean over heads, summed over layers times their share: attmean of the step, `[prompt]`.
     pub(super) attmean: Vec<f32>,
@@ -73,16 +73,34 @@ pub(crate) struct CpuState {
 /// Vectors of one step; of the last layer when the step is over.
 #[derive(Debug)]
 pub(super) struct StepBuffers {
-    pub(super) hidden: Floats,
+    pub(super) tail: Tail,
     pub(super) normed: Floats,
     pub(super) queries: Floats,
     pub(super) keys: Floats,
     pub(super) values: Floats,
     pub(super) context: Floats,
+    pub(super) inner: Floats,
+}
+
+/// Those of them that gradients are taken back through.
+#[derive(Debug)]
+pub(super) struct Tail {
+    /// After the last layer.
+    pub(super) hidden: Floats,
     pub(super) after_attention: Floats,
     pub(super) gate: Floats,
     pub(super) up: Floats,
-    pub(super) inner: Floats,
+}
+
+impl Tail {
+    pub(super) fn new(s: &DecoderShape) -> Self {
+        Self {
+            hidden: Floats::zeros(s.hidden),
+            after_attention: Floats::zeros(s.hidden),
+            gate: Floats::zeros(s.inner),
+            up: Floats::zeros(s.inner),
+        }
+    }
 }
 
 impl CpuDecoder {
@@ -161,15 +179,12 @@ impl CpuDecoder {
                 .map(|_| QueryAttention::new(s.heads, s.head_dim))
                 .collect(),
             step: StepBuffers {
-                hidden: Floats::zeros(s.hidden),
+                tail: Tail::new(s),
                 normed: Floats::zeros(s.hidden),
                 queries: Floats::zeros(s.query_width()),
                 keys: Floats::zeros(s.key_width()),
                 values: Floats::zeros(s.key_width()),
                 context: Floats::zeros(s.query_width()),
-                after_attention: Floats::zeros(s.hidden),
-                gate: Floats::zeros(s.inner),
-                up: Floats::zeros(s.inner),
                 inner: Floats::zeros(s.inner),
             },
             held: Vec::new(),
@@ -185,8 +200,7 @@ impl CpuState {
     /// Back to the end of the prompt, computing what is `wanted` from there.
     pub(crate) fn rewind(&mut self, wanted: Wanted) {
         self.wanted = wanted;
-        let held = std::mem::take(&mut self.held);
-        self.release(held);
+        self.release();
         for cache in &mut self.caches {
             cache.truncate(self.prompt);
         }

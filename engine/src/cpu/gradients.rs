@@ -6,32 +6,41 @@
 #![allow(unsafe_code)]
 
 use super::attention::{self, QueryAttention};
-use super::decoder::{CpuDecoder, CpuState};
+use super::decoder::{CpuDecoder, CpuState, Tail};
 use super::kernels;
 use super::math;
 use super::matrix::transposed_products;
+use super::pool::{self, Shares};
 use crate::signals::{StepAttention, StepGradients};
 
 /// What a step leaves to its gradients.
 #[derive(Debug)]
 pub(super) struct Held {
     chosen: u32,
-    /// After the last layer.
-    hidden: Vec<f32>,
-    /// Within the last layer, where its own gradient is taken.
-    after_attention: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
+    tail: Tail,
     /// The layers whose values are asked for.
     layers: Vec<usize>,
-    /// Those layers' attention, and the last one's where its gradient is taken.
+    /// Those layers' attention, and the last one's where its gradient is taken: the first `taken`.
     attention: Vec<(usize, QueryAttention)>,
+    taken: usize,
 }
 
 impl Held {
     fn attention(&self, layer: usize) -> Option<&QueryAttention> {
-        let own = self.attention.iter().find(|(index, _)| *index == layer);
+        let mut taken = self.attention[..self.taken].iter();
+        let own = taken.find(|(index, _)| *index == layer);
         own.map(|(_, attention)| attention)
+    }
+
+    /// Takes a layer's attention, and leaves another in its place.
+    fn take(&mut self, layer: usize, attention: &mut QueryAttention) {
+        if self.taken == self.attention.len() {
+            self.attention.push((layer, attention.alike()));
+        }
+        let place = &mut self.attention[self.taken];
+        place.0 = layer;
+        std::mem::swap(&mut place.1, attention);
+        self.taken += 1;
     }
 }
 
@@ -56,63 +65,54 @@ impl CpuState {
         row.map(|own| own * layers).collect()
     }
 
-    /// Keeps what gradients of the step that was run last need. Attention is taken out of the state, not copied: another
-    /// takes its place, and the next step fills it.
-    pub(crate) fn hold(&mut self, chosen: u32, layers: &[usize]) {
-        let (wanted, b) = (self.wanted, &self.step);
-        let copy = |own: &[f32]| match wanted.gradients() {
-            true => own.to_vec(),
-            false => Vec::new(),
-        };
-        let layers = match wanted.probabilities_of_layers() {
-            true => layers.to_vec(),
-            false => Vec::new(),
-        };
-        let mut held = Held {
-            chosen,
-            hidden: b.hidden.to_vec(),
-            after_attention: copy(&b.after_attention),
-            gate: copy(&b.gate),
-            up: copy(&b.up),
-            layers,
-            attention: Vec::new(),
-        };
-        let last = (self.caches.len().checked_sub(1)).filter(|_| wanted.gradients());
-        for layer in held.layers.iter().copied().chain(last) {
-            let place = wanted.attention_of(layer);
-            if held.attention(layer).is_none()
-                && let Some(own) = self.attention.get_mut(place)
-            {
-                let fresh = self.spare.pop().unwrap_or_else(|| own.alike());
-                held.attention.push((layer, std::mem::replace(own, fresh)));
-            }
-        }
-        self.held.push(held);
-    }
-
-    /// Forgets held steps.
-    pub(super) fn release(&mut self, held: Vec<Held>) {
-        let attention = held.into_iter().flat_map(|own| own.attention);
-        self.spare.extend(attention.map(|(_, own)| own));
+    /// Forgets held steps, and keeps their rooms for steps to come.
+    pub(super) fn release(&mut self) {
+        self.spare.append(&mut self.held);
     }
 }
 
 impl CpuDecoder {
+    /// Keeps what gradients of the step that was run last need. It is taken out of the state, not copied: the like takes its
+    /// place, and the next step fills it.
+    pub(crate) fn hold(&self, state: &mut CpuState, chosen: u32, layers: &[usize]) {
+        let wanted = state.wanted;
+        let mut held = state.spare.pop().unwrap_or_else(|| Held {
+            chosen,
+            tail: Tail::new(&self.shape),
+            layers: Vec::new(),
+            attention: Vec::new(),
+            taken: 0,
+        });
+        (held.chosen, held.taken) = (chosen, 0);
+        std::mem::swap(&mut held.tail, &mut state.step.tail);
+        held.layers.clear();
+        if wanted.probabilities_of_layers() {
+            held.layers.extend_from_slice(layers);
+        }
+        let last = (self.layers.len().checked_sub(1)).filter(|_| wanted.gradients());
+        for layer in 0..self.layers.len() {
+            if held.layers.contains(&layer) || last == Some(layer) {
+                held.take(layer, &mut state.attention[wanted.attention_of(layer)]);
+            }
+        }
+        state.held.push(held);
+    }
+
     /// What gradients say of the steps held, oldest first; none is held afterwards.
     pub(crate) fn take_back(&self, state: &mut CpuState) -> Vec<StepGradients> {
-        let held = std::mem::take(&mut state.held);
+        let held = &state.held[..];
         if held.is_empty() {
             return Vec::new();
         }
         let attgrads = match state.wanted.gradients() {
-            true => self.attgrads(state, &held),
+            true => self.attgrads(state, held),
             false => vec![Vec::new(); held.len()],
         };
         let added = match state.wanted.probabilities_of_layers() {
-            true => self.added(state, &held),
+            true => self.added(state, held),
             false => vec![Vec::new(); held.len()],
         };
-        state.release(held);
+        state.release();
         (attgrads.into_iter().zip(added))
             .map(|(attgrads, added)| StepGradients { attgrads, added })
             .collect()
@@ -127,52 +127,31 @@ impl CpuDecoder {
         let Some(layer) = self.layers.last() else {
             return vec![vec![0.0; state.prompt]; count];
         };
-        let mut at_last = Vec::with_capacity(count * s.hidden);
-        let mut at_logit = vec![0f32; s.hidden];
-        for own in held {
-            self.head().row(own.chosen as usize, &mut at_logit);
-            at_last.extend(norm_backward(
-                &own.hidden,
-                &at_logit,
-                &self.norm,
-                s.norm_eps,
-            ));
-        }
+        let row = |k: usize, width: usize| k * width..(k + 1) * width;
+        let mut at_last = vec![0f32; count * s.hidden];
+        let places = Shares::new(&mut at_last);
+        pool::run(count, |k| {
+            // SAFETY: each piece writes its own row.
+            let at_logit = unsafe { places.row(k, s.hidden) };
+            self.head().row(held[k].chosen as usize, at_logit);
+            norm_backward(&held[k].tail.hidden, &self.norm, s.norm_eps, at_logit);
+        });
         let mut at_inner = vec![0f32; count * s.inner];
-        transposed_products(&[(&layer.down, &at_last)], &mut at_inner);
         let mut at_up = vec![0f32; count * s.inner];
-        let each = at_inner
-            .chunks_exact_mut(s.inner)
-            .zip(at_up.chunks_exact_mut(s.inner));
-        for (own, (at_inner, at_up)) in held.iter().zip(each) {
-            assert!(own.gate.len() == s.inner && own.up.len() == s.inner);
-            // SAFETY: all have `inner` elements.
-            unsafe {
-                math::silu_times_backward(
-                    own.gate.as_ptr(),
-                    own.up.as_ptr(),
-                    s.inner,
-                    at_inner.as_mut_ptr(),
-                    at_up.as_mut_ptr(),
-                );
-            }
-        }
-        let mut at_normed = vec![0f32; count * s.hidden];
+        let places = Shares::new(&mut at_up);
+        transposed_products(&[(&layer.down, &at_last)], &mut at_inner, |k, at_inner| {
+            // SAFETY: each vector has a row of its own.
+            let at_up = unsafe { places.row(k, s.inner) };
+            held[k].tail.gated_backward(at_inner, at_up);
+        });
+        let mut at_attention = vec![0f32; count * s.hidden];
         let inward = [(&layer.gate, &at_inner[..]), (&layer.up, &at_up[..])];
-        transposed_products(&inward, &mut at_normed);
-        let mut at_attention = Vec::with_capacity(count * s.hidden);
-        let each = at_normed
-            .chunks_exact(s.hidden)
-            .zip(at_last.chunks_exact(s.hidden));
-        for (own, (at_normed, at_last)) in held.iter().zip(each) {
-            let input = &own.after_attention;
-            let through = norm_backward(input, at_normed, &layer.post_norm, s.norm_eps);
-            at_attention.extend(
-                (through.iter())
-                    .zip(at_last)
-                    .map(|(sum, residual)| sum + residual),
-            );
-        }
+        transposed_products(&inward, &mut at_attention, |k, at_normed| {
+            let input = &held[k].tail.after_attention;
+            norm_backward(input, &layer.post_norm, s.norm_eps, at_normed);
+            let residual = &at_last[row(k, s.hidden)];
+            (at_normed.iter_mut().zip(residual)).for_each(|(sum, residual)| *sum += residual);
+        });
         let all: Vec<usize> = (0..count).collect();
         let last = self.layers.len() - 1;
         self.through_values(state, held, (last, &all), &at_attention)
@@ -187,7 +166,8 @@ impl CpuDecoder {
             .map(|own| {
                 self.head().row(own.chosen as usize, &mut at_logit);
                 // The last norm's scale is taken as it was: what is asked is who wrote the logit, not how to move it.
-                let mean_square = dot(&own.hidden, &own.hidden) / s.hidden as f32;
+                let hidden = &own.tail.hidden;
+                let mean_square = dot(hidden, hidden) / s.hidden as f32;
                 let inverse = 1.0 / (mean_square + s.norm_eps).sqrt();
                 let scaled = at_logit.iter().zip(&self.norm);
                 scaled.map(|(own, weight)| own * weight * inverse).collect()
@@ -226,7 +206,7 @@ impl CpuDecoder {
         let width = s.query_width();
         let mut at_context = vec![0f32; steps.len() * width];
         let output = &self.layers[layer].output;
-        transposed_products(&[(output, at_attention)], &mut at_context);
+        transposed_products(&[(output, at_attention)], &mut at_context, |_, _| {});
         let parts: Option<Vec<(&QueryAttention, &[f32])>> = (steps.iter())
             .zip(at_context.chunks_exact(width))
             .map(|(&k, at_context)| Some((held[k].attention(layer)?, at_context)))
@@ -240,20 +220,34 @@ impl CpuDecoder {
     }
 }
 
-/// Gradient at a norm's output -> gradient at its input `x`.
+impl Tail {
+    /// Gradient at `silu(gate) * up` -> those at `gate` (in its place) and at `up`, all `[inner]`.
+    fn gated_backward(&self, at_inner: &mut [f32], at_up: &mut [f32]) {
+        let n = at_inner.len();
+        assert!(self.gate.len() == n && self.up.len() == n && at_up.len() == n);
+        let (gate, up) = (self.gate.as_ptr(), self.up.as_ptr());
+        // SAFETY: all have `n` elements.
+        unsafe {
+            math::silu_times_backward(gate, up, n, at_inner.as_mut_ptr(), at_up.as_mut_ptr());
+        }
+    }
+}
+
+/// Gradient at a norm's output -> gradient at its input `x`, in the place of the other.
 ///
 /// With `r = (mean(x^2) + eps)^-1/2` and `u = grad * weight`: `r u - x r^3 mean(u x)`.
-fn norm_backward(x: &[f32], grad: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+fn norm_backward(x: &[f32], weight: &[f32], eps: f32, grad: &mut [f32]) {
     let dim = x.len() as f32;
     let mean_square = dot(x, x) / dim;
     let inverse = 1.0 / (mean_square + eps).sqrt();
-    let mut scaled: Vec<f32> = grad.iter().zip(weight).map(|(g, w)| g * w).collect();
-    let along = dot(&scaled, x) / dim;
+    for (grad, weight) in grad.iter_mut().zip(weight) {
+        *grad *= weight;
+    }
+    let along = dot(grad, x) / dim;
     let factor = along * inverse * inverse * inverse;
-    for (u, x) in scaled.iter_mut().zip(x) {
+    for (u, x) in grad.iter_mut().zip(x) {
         *u = *u * inverse - x * factor;
     }
-    scaled
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

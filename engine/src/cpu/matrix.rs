@@ -220,7 +220,7 @@ impl Matrix {
 
     /// `out = W^T g`, on all threads.
     pub(crate) fn transposed_times_vector(&self, g: &[f32], out: &mut [f32]) {
-        transposed_products(&[(self, g)], out);
+        transposed_products(&[(self, g)], out, |_, _| {});
     }
 
     /// Pieces of a product with the transposed matrix.
@@ -356,35 +356,48 @@ impl Matrix {
 }
 
 /// `out_k = sum_i W_i^T g_ik` of matrices with equally many inputs, on all threads; `g_i` is `[vectors, outputs]`, `out`
-/// `[vectors, inputs]`. A vector gets the same bits alone and among others.
-pub(crate) fn transposed_products(products: &[(&Matrix, &[f32])], out: &mut [f32]) {
+/// `[vectors, inputs]`; then `finish(k, out_k)`. A vector gets the same bits alone and among others.
+pub(crate) fn transposed_products(
+    products: &[(&Matrix, &[f32])],
+    out: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
     let Some(&(matrix, g)) = products.first() else {
         return out.fill(0.0);
     };
     let (width, count) = (matrix.inputs, g.len() / matrix.outputs.max(1));
-    assert!(out.len() == width * count);
+    assert!(out.len() == width * count && width > 0);
     for (matrix, g) in products {
         assert!(matrix.inputs == width && g.len() == count * matrix.outputs);
     }
-    let mut parts = Floats::zeros(products.len() * ROW_PARTS * out.len());
-    let shares = Shares::new(&mut parts);
-    let each = matrix.transposed_pieces();
-    pool::run(products.len() * each, |piece| {
-        let (product, piece) = (piece / each, piece % each);
-        let (tile, part) = (piece / ROW_PARTS, piece % ROW_PARTS);
-        let (matrix, g) = products[product];
-        let first = tile * PIECE_COLUMNS;
-        let cols = PIECE_COLUMNS.min(width - first);
-        let at = (product * ROW_PARTS + part) * count * width + first;
-        // SAFETY: pieces cover disjoint stretches of the parts.
-        unsafe { matrix.columns_dot(part, (first, cols), g, (shares.at(at), width)) };
+    PARTS.with_borrow_mut(|parts| {
+        let room = products.len() * ROW_PARTS * out.len();
+        parts.ensure(room);
+        let shares = Shares::new(parts);
+        let each = matrix.transposed_pieces();
+        pool::run(products.len() * each, |piece| {
+            let (product, piece) = (piece / each, piece % each);
+            let (tile, part) = (piece / ROW_PARTS, piece % ROW_PARTS);
+            let (matrix, g) = products[product];
+            let first = tile * PIECE_COLUMNS;
+            let cols = PIECE_COLUMNS.min(width - first);
+            let at = (product * ROW_PARTS + part) * count * width + first;
+            // SAFETY: pieces cover disjoint stretches of the parts.
+            unsafe { matrix.columns_dot(part, (first, cols), g, (shares.at(at), width)) };
+        });
+        let (parts, outs) = (&parts[..room], Shares::new(out));
+        pool::run(count, |k| {
+            // SAFETY: each piece writes its own row.
+            let out = unsafe { outs.row(k, width) };
+            out.fill(0.0);
+            for part in parts.chunks_exact(count * width) {
+                for (sum, value) in out.iter_mut().zip(&part[k * width..]) {
+                    *sum += value;
+                }
+            }
+            finish(k, out);
+        });
     });
-    out.fill(0.0);
-    for part in parts.chunks_exact(out.len().max(1)) {
-        for (sum, value) in out.iter_mut().zip(part) {
-            *sum += value;
-        }
-    }
 }
 
 /// Adds a bias `[outputs]` to a tile whose first place is `out`, `step` from row to row.
@@ -402,6 +415,8 @@ pub(crate) unsafe fn add_bias(bias: &[f32], tile: &Tile, out: *mut f32, step: us
 }
 
 thread_local! {
+    /// Parts of products with transposed matrices.
+    static PARTS: std::cell::RefCell<Floats> = std::cell::RefCell::new(Floats::zeros(0));
     /// Widened weights of the piece at hand.
     pub(crate) static PANEL: std::cell::RefCell<Vec<f32>> = const { std::cell::RefCell::new(Vec::new()) };
 }

@@ -241,6 +241,15 @@ impl<T> Shares<T> {
         Self(slice.as_mut_ptr())
     }
 
+    /// Row `index` of rows of `width`.
+    ///
+    /// # Safety
+    /// The row lies within the slice; no other piece touches it while it is used.
+    pub(crate) unsafe fn row<'a>(self, index: usize, width: usize) -> &'a mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(index * width), width) }
+    }
+
     /// The place of element `index`.
     ///
     /// # Safety

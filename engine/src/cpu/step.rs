@@ -88,13 +88,13 @@ impl Places {
     fn of(state: &mut CpuState) -> Self {
         let b = &mut state.step;
         Self {
-            hidden: Place::of(&mut b.hidden),
+            hidden: Place::of(&mut b.tail.hidden),
             normed: Place::of(&mut b.normed),
             inward: [&mut b.queries, &mut b.keys, &mut b.values].map(|own| Place::of(own)),
             context: Place::of(&mut b.context),
-            after_attention: Place::of(&mut b.after_attention),
-            gate: Place::of(&mut b.gate),
-            up: Place::of(&mut b.up),
+            after_attention: Place::of(&mut b.tail.after_attention),
+            gate: Place::of(&mut b.tail.gate),
+            up: Place::of(&mut b.tail.up),
             inner: Place::of(&mut b.inner),
             logits: Place::of(&mut state.logits),
             attmean: Place::of(&mut state.attmean),

@@ -202,7 +202,7 @@ impl Backend for CpuDecoder {
     }
 
     fn hold(&self, state: &mut CpuState, chosen: u32, layers: &[usize]) -> Result<()> {
-        state.hold(chosen, layers);
+        CpuDecoder::hold(self, state, chosen, layers);
         Ok(())
     }
 

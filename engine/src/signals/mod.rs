@@ -17,7 +17,7 @@ mod rise;
 mod value;
 
 /// Most steps that a decoder holds back for their gradients.
-pub(crate) const HELD: usize = 8;
+pub(crate) const HELD: usize = 16;
 
 /// Which signals a generation computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
