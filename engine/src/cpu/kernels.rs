@@ -264,6 +264,9 @@ for_each_level!(
     widen_f16(w: *const half::f16, n: usize, out: *mut f32) = widened::<half::f16>
 );
 
+/// More queries than these read a block of keys piece by piece.
+const MANY: usize = 8;
+
 /// Scores of `heads` queries against one block of keys that stands column by column: `[dim, BLOCK]`.
 #[inline(always)]
 unsafe fn block_scores<S: Simd>(
@@ -276,14 +279,23 @@ unsafe fn block_scores<S: Simd>(
 ) {
     unsafe {
         let end = filled.next_multiple_of(LANES);
-        let mut head = 0;
-        while head < heads {
-            let (q, o) = (queries.add(head * dim), out.add(head * BLOCK));
-            head += match heads - head {
-                4.. if S::VECTORS >= 4 => scores_of::<S, 4, 4>(q, dim, columns, end, o),
-                2.. => scores_of::<S, 2, 8>(q, dim, columns, end, o),
-                _ => scores_of::<S, 1, 8>(q, dim, columns, end, o),
-            };
+        // Many queries go over a stretch that stays in the first cache.
+        let stretch = if heads > MANY { 4 * LANES } else { BLOCK };
+        let mut k = 0;
+        while k < end {
+            let here = stretch.min(end - k);
+            let columns = columns.add(k);
+            let mut head = 0;
+            while head < heads {
+                let (q, o) = (queries.add(head * dim), out.add(head * BLOCK + k));
+                head += match heads - head {
+                    4.. if S::VECTORS >= 4 => scores_of::<S, 4, 4>(q, dim, columns, here, o),
+                    2.. if heads > MANY => scores_of::<S, 2, 4>(q, dim, columns, here, o),
+                    2.. => scores_of::<S, 2, 8>(q, dim, columns, here, o),
+                    _ => scores_of::<S, 1, 8>(q, dim, columns, here, o),
+                };
+            }
+            k += here;
         }
     }
 }
