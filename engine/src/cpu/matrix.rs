@@ -14,10 +14,11 @@ use super::several;
 const PIECE_BYTES: usize = 32 << 10;
 /// Outputs of one piece of a matrix-matrix product.
 const PIECE_OUTPUTS: usize = 192;
-/// Columns of one piece of a product with the transposed matrix: what registers can sum.
-const PIECE_COLUMNS: usize = 256;
-/// Stretches of rows of such a product, whose parts are added in order.
-const ROW_PARTS: usize = 4;
+/// How a product with a transposed matrix is cut: columns of a piece, and stretches of rows, whose parts are added in order.
+/// Columns alone where the matrix stays in a cache; pieces of longer rows where memory has to stream them.
+const fn transposed_cut(bytes: usize) -> (usize, usize) {
+    if bytes <= 1 << 20 { (64, 1) } else { (256, 4) }
+}
 
 /// From this size on a matrix stays in the tensor it was loaded as; smaller ones move to a cache-line boundary.
 const KEPT_BYTES: usize = 4 << 20;
@@ -223,24 +224,19 @@ impl Matrix {
         transposed_products(&[(self, g)], out, |_, _| {});
     }
 
-    /// Pieces of a product with the transposed matrix.
-    fn transposed_pieces(&self) -> usize {
-        self.inputs.div_ceil(PIECE_COLUMNS) * ROW_PARTS
-    }
-
-    /// Columns `first..first + cols` of the part of `W^T g` that comes of one stretch of rows, for each of the vectors `g`
-    /// `[count, out]`, on this thread; `out` steps by `step` from vector to vector.
+    /// Columns `first..first + cols` of the part of `W^T g` that comes of stretch `part` of `parts` of the rows, for each of
+    /// the vectors `g` `[count, out]`, on this thread; `out` steps by `step` from vector to vector.
     ///
     /// # Safety
     /// `out` covers these columns, and no other thread touches them.
     unsafe fn columns_dot(
         &self,
-        part: usize,
+        (part, parts): (usize, usize),
         (first, cols): (usize, usize),
         g: &[f32],
         (out, step): (*mut f32, usize),
     ) {
-        let rows = self.outputs.div_ceil(ROW_PARTS);
+        let rows = self.outputs.div_ceil(parts);
         let from = (part * rows).min(self.outputs);
         let rows = rows.min(self.outputs - from);
         let (n, pitch) = (self.inputs, self.outputs);
@@ -370,29 +366,41 @@ pub(crate) fn transposed_products(
     for (matrix, g) in products {
         assert!(matrix.inputs == width && g.len() == count * matrix.outputs);
     }
-    PARTS.with_borrow_mut(|parts| {
-        let room = products.len() * ROW_PARTS * out.len();
-        parts.ensure(room);
-        let shares = Shares::new(parts);
-        let each = matrix.transposed_pieces();
+    let (columns, stretches) = transposed_cut(matrix.bytes());
+    let each = width.div_ceil(columns) * stretches;
+    let parts = products.len() * stretches;
+    PARTS.with_borrow_mut(|room| {
+        // One part is the sum itself.
+        let alone = parts == 1;
+        if !alone {
+            room.ensure(parts * out.len());
+        }
+        let shares = Shares::new(if alone { out } else { room });
         pool::run(products.len() * each, |piece| {
             let (product, piece) = (piece / each, piece % each);
-            let (tile, part) = (piece / ROW_PARTS, piece % ROW_PARTS);
+            let (tile, part) = (piece / stretches, piece % stretches);
             let (matrix, g) = products[product];
-            let first = tile * PIECE_COLUMNS;
-            let cols = PIECE_COLUMNS.min(width - first);
-            let at = (product * ROW_PARTS + part) * count * width + first;
+            let first = tile * columns;
+            let cols = columns.min(width - first);
+            let at = (product * stretches + part) * count * width + first;
+            let which = (part, stretches);
             // SAFETY: pieces cover disjoint stretches of the parts.
-            unsafe { matrix.columns_dot(part, (first, cols), g, (shares.at(at), width)) };
+            unsafe { matrix.columns_dot(which, (first, cols), g, (shares.at(at), width)) };
         });
-        let (parts, outs) = (&parts[..room], Shares::new(out));
+        let outs = Shares::new(out);
+        let parts = if alone {
+            &[]
+        } else {
+            &room[..parts * count * width]
+        };
         pool::run(count, |k| {
             // SAFETY: each piece writes its own row.
             let out = unsafe { outs.row(k, width) };
-            out.fill(0.0);
-            for part in parts.chunks_exact(count * width) {
-                for (sum, value) in out.iter_mut().zip(&part[k * width..]) {
-                    *sum += value;
+            for (index, part) in parts.chunks_exact(count * width).enumerate() {
+                let part = &part[k * width..(k + 1) * width];
+                match index {
+                    0 => out.copy_from_slice(part),
+                    _ => (out.iter_mut().zip(part)).for_each(|(sum, value)| *sum += value),
                 }
             }
             finish(k, out);

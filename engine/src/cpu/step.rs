@@ -146,7 +146,7 @@ impl CpuDecoder {
         }
         for (index, layer) in self.layers.iter().enumerate() {
             step.attend(index, layer, turns);
-            step.feed_forward(layer);
+            step.feed_forward(index, layer);
         }
         step.logits();
     }
@@ -211,7 +211,7 @@ impl Step<'_> {
         }
     }
 
-    /// A layer's attention, its output map and the taps.
+    /// A layer's attention and its output map.
     fn attend(&self, index: usize, layer: &Layer, turns: &[Turn<'_>]) {
         let s = self.decoder.shape;
         // SAFETY: see [`Step`].
@@ -261,11 +261,7 @@ impl Step<'_> {
 
         let x = self.inputs(&layer.output, |own| own.context, |_| {});
         let jobs = Rows::new([&layer.output]);
-        let tapped = self.places.iter().map(|own| own.tapped).sum();
-        pool::run_kinds([jobs.pieces, tapped], |kind, piece| {
-            if kind == 1 {
-                return self.tap(index, piece);
-            }
+        pool::run(jobs.pieces, |piece| {
             let (_, first, rows) = jobs.at(piece);
             // SAFETY: see [`Step`].
             unsafe {
@@ -307,7 +303,8 @@ impl Step<'_> {
         }
     }
 
-    fn feed_forward(&self, layer: &Layer) {
+    /// A layer's feed-forward part; and the taps of its attention, whose small pieces fill the end of a large product.
+    fn feed_forward(&self, index: usize, layer: &Layer) {
         let eps = self.decoder.shape.norm_eps;
         // SAFETY: see [`Step`].
         let x = self.inputs(
@@ -319,7 +316,11 @@ impl Step<'_> {
             },
         );
         let jobs = Rows::new([&layer.gate]);
-        pool::run(jobs.pieces, |piece| {
+        let tapped = self.places.iter().map(|own| own.tapped).sum();
+        pool::run_kinds([jobs.pieces, tapped], |kind, piece| {
+            if kind == 1 {
+                return self.tap(index, piece);
+            }
             let (_, first, rows) = jobs.at(piece);
             // SAFETY: see [`Step`].
             unsafe {
