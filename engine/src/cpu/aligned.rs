@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 struct Line([f32; 16]);
 
 /// Zeroed f32 on a cache-line boundary.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Floats {
     lines: Vec<Line>,
     len: usize,
@@ -27,6 +27,12 @@ impl Floats {
         if self.len < len {
             *self = Self::zeros(len);
         }
+    }
+
+    /// The first `len` values, whatever they are, of as much room as there is or is made.
+    pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
+        self.ensure(len);
+        &mut self[..len]
     }
 }
 

@@ -99,32 +99,30 @@ impl QueryAttention {
     }
 }
 
-/// `max(0, mean over heads of dA * A)` of the first `prompt` positions for each step, where `dA[h, k] = <gradient_h, value_k>`;
-/// its gradient is `[heads, dim]`. Values are read once for all steps.
+/// `max(0, mean over heads of dA * A)` of the first `prompt` positions for each step, where `dA[h, k] = <gradient_h, value_k>`.
+/// `gradients` are `[kv_heads, steps, heads / kv_heads, dim]`. Values are read once for all steps.
 pub(crate) fn weighed_values(
-    steps: &[(&QueryAttention, &[f32])],
+    steps: &[&QueryAttention],
+    gradients: &[f32],
     cache: &Cache,
     kv_heads: usize,
     prompt: usize,
 ) -> Vec<Vec<f32>> {
-    let mut all = vec![vec![0f32; prompt]; steps.len()];
-    let Some((first, _)) = steps.first() else {
+    let mut all: Vec<Vec<f32>> = steps.iter().map(|_| Vec::with_capacity(prompt)).collect();
+    let Some(first) = steps.first() else {
         return all;
     };
     let (heads, dim) = (first.heads, first.dim);
     let (group, blocks) = (heads / kv_heads, prompt.div_ceil(BLOCK));
-    for (own, gradient) in steps {
-        assert!(own.blocks >= blocks && own.heads == heads && gradient.len() == heads * dim);
-    }
     // All heads of a key head side by side, whichever step they are of.
     let together = steps.len() * group;
-    let mut gradients = Floats::zeros(kv_heads * together * dim);
-    let own = |kv_head: usize| kv_head * group * dim..(kv_head + 1) * group * dim;
-    let rows = (0..kv_heads).flat_map(|k| steps.iter().map(move |(_, row)| (k, row)));
-    for (to, (kv_head, row)) in gradients.chunks_exact_mut(group * dim).zip(rows) {
-        to.copy_from_slice(&row[own(kv_head)]);
+    assert!(gradients.len() == kv_heads * together * dim);
+    for own in steps {
+        assert!(own.blocks >= blocks && own.heads == heads);
     }
-    let outs: Vec<Shares<f32>> = all.iter_mut().map(|out| Shares::new(out)).collect();
+    let outs: Vec<Shares<f32>> = (all.iter_mut())
+        .map(|out| Shares::to(out.as_mut_ptr()))
+        .collect();
     pool::run(blocks, |index| {
         let count = BLOCK.min(prompt - index * BLOCK);
         let values = &cache.blocks()[index].values;
@@ -144,7 +142,7 @@ pub(crate) fn weighed_values(
                     );
                 }
             }
-            for (k, ((own, _), out)) in steps.iter().zip(&outs).enumerate() {
+            for (k, (own, out)) in steps.iter().zip(&outs).enumerate() {
                 // SAFETY: each piece writes its own block's positions.
                 unsafe {
                     math::weigh_block(
@@ -162,6 +160,10 @@ pub(crate) fn weighed_values(
             }
         });
     });
+    for out in &mut all {
+        // SAFETY: the blocks cover `prompt` positions, all of which were written.
+        unsafe { out.set_len(prompt) };
+    }
     all
 }
 

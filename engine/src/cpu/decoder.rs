@@ -8,7 +8,7 @@ use candle_nn::{Init, VarBuilder};
 use super::aligned::Floats;
 use super::attention::QueryAttention;
 use super::cache::Cache;
-use super::gradients::Held;
+use super::gradients::{Held, Rooms};
 use super::matrix::Matrix;
 use super::step::norm_in_place;
 use crate::decoder::DecoderShape;
@@ -63,6 +63,7 @@ pub(crate) struct CpuState {
     pub(super) held: Vec<Held>,
     /// What earlier ones leave, for later ones.
     pub(super) spare: Vec<Held>,
+    pub(super) rooms: Rooms,
     pub(crate) logits: Vec<f32>,
     /// Mean over heads, summed over layers times their share: attmean of the step, `[prompt]`.
     pub(super) attmean: Vec<f32>,
@@ -189,6 +190,7 @@ impl CpuDecoder {
             },
             held: Vec::new(),
             spare: Vec::new(),
+            rooms: Rooms::default(),
             logits: vec![0.0; s.vocabulary],
             attmean: vec![0.0; prompt],
             layers: vec![0.0; s.layers * prompt],

@@ -5,6 +5,7 @@
 //! them. A step gets the same bits alone and among others.
 #![allow(unsafe_code)]
 
+use super::aligned::Floats;
 use super::attention::{self, QueryAttention};
 use super::decoder::{CpuDecoder, CpuState, Tail};
 use super::kernels;
@@ -42,6 +43,17 @@ impl Held {
         std::mem::swap(&mut place.1, attention);
         self.taken += 1;
     }
+}
+
+/// Rooms in which held steps are taken back, rows of steps one after the other; they grow, and stay.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    last: Floats,
+    inner: Floats,
+    up: Floats,
+    attention: Floats,
+    context: Floats,
+    grouped: Floats,
 }
 
 impl CpuState {
@@ -100,18 +112,19 @@ impl CpuDecoder {
 
     /// What gradients say of the steps held, oldest first; none is held afterwards.
     pub(crate) fn take_back(&self, state: &mut CpuState) -> Vec<StepGradients> {
-        let held = &state.held[..];
-        if held.is_empty() {
+        if state.held.is_empty() {
             return Vec::new();
         }
+        let mut rooms = std::mem::take(&mut state.rooms);
         let attgrads = match state.wanted.gradients() {
-            true => self.attgrads(state, held),
-            false => vec![Vec::new(); held.len()],
+            true => self.attgrads(state, &mut rooms),
+            false => vec![Vec::new(); state.held.len()],
         };
         let added = match state.wanted.probabilities_of_layers() {
-            true => self.added(state, held),
-            false => vec![Vec::new(); held.len()],
+            true => self.added(state, &mut rooms),
+            false => vec![Vec::new(); state.held.len()],
         };
+        state.rooms = rooms;
         state.release();
         (attgrads.into_iter().zip(added))
             .map(|(attgrads, added)| StepGradients { attgrads, added })
@@ -122,45 +135,46 @@ impl CpuDecoder {
     ///
     /// Output row, final norm, feed-forward with its norm and residual, output map: gate and up are those of the
     /// forward pass, so that each matrix of the last layer's tail is read once, for all steps.
-    fn attgrads(&self, state: &CpuState, held: &[Held]) -> Vec<Vec<f32>> {
-        let (s, count) = (self.shape, held.len());
+    fn attgrads(&self, state: &CpuState, rooms: &mut Rooms) -> Vec<Vec<f32>> {
+        let (s, held) = (self.shape, &state.held[..]);
+        let count = held.len();
         let Some(layer) = self.layers.last() else {
             return vec![vec![0.0; state.prompt]; count];
         };
-        let row = |k: usize, width: usize| k * width..(k + 1) * width;
-        let mut at_last = vec![0f32; count * s.hidden];
-        let places = Shares::new(&mut at_last);
+        let at_last = rooms.last.room(count * s.hidden);
+        let places = Shares::new(at_last);
         pool::run(count, |k| {
             // SAFETY: each piece writes its own row.
             let at_logit = unsafe { places.row(k, s.hidden) };
             self.head().row(held[k].chosen as usize, at_logit);
             norm_backward(&held[k].tail.hidden, &self.norm, s.norm_eps, at_logit);
         });
-        let mut at_inner = vec![0f32; count * s.inner];
-        let mut at_up = vec![0f32; count * s.inner];
-        let places = Shares::new(&mut at_up);
-        transposed_products(&[(&layer.down, &at_last)], &mut at_inner, |k, at_inner| {
+        let at_inner = rooms.inner.room(count * s.inner);
+        let at_up = rooms.up.room(count * s.inner);
+        let places = Shares::new(at_up);
+        transposed_products(&[(&layer.down, at_last)], at_inner, |k, at_inner| {
             // SAFETY: each vector has a row of its own.
             let at_up = unsafe { places.row(k, s.inner) };
             held[k].tail.gated_backward(at_inner, at_up);
         });
-        let mut at_attention = vec![0f32; count * s.hidden];
-        let inward = [(&layer.gate, &at_inner[..]), (&layer.up, &at_up[..])];
-        transposed_products(&inward, &mut at_attention, |k, at_normed| {
+        let at_attention = rooms.attention.room(count * s.hidden);
+        let inward = [(&layer.gate, &*at_inner), (&layer.up, &*at_up)];
+        transposed_products(&inward, at_attention, |k, at_normed| {
             let input = &held[k].tail.after_attention;
             norm_backward(input, &layer.post_norm, s.norm_eps, at_normed);
-            let residual = &at_last[row(k, s.hidden)];
+            let residual = &at_last[k * s.hidden..];
             (at_normed.iter_mut().zip(residual)).for_each(|(sum, residual)| *sum += residual);
         });
         let all: Vec<usize> = (0..count).collect();
         let last = self.layers.len() - 1;
-        self.through_values(state, held, (last, &all), &at_attention)
+        let rooms = (&mut rooms.context, &mut rooms.grouped);
+        self.through_values(state, (last, &all), at_attention, rooms)
     }
 
     /// What the values of each step's layers add to the logit of its token: summed over layers, in each the mean over heads,
     /// never below 0.
-    fn added(&self, state: &CpuState, held: &[Held]) -> Vec<Vec<f32>> {
-        let s = self.shape;
+    fn added(&self, state: &CpuState, rooms: &mut Rooms) -> Vec<Vec<f32>> {
+        let (s, held) = (self.shape, &state.held[..]);
         let mut at_logit = vec![0f32; s.hidden];
         let at_last: Vec<Vec<f32>> = (held.iter())
             .map(|own| {
@@ -184,7 +198,8 @@ impl CpuDecoder {
             let rows: Vec<f32> = (asking.iter())
                 .flat_map(|&k| at_last[k].iter().copied())
                 .collect();
-            let added = self.through_values(state, held, (layer, &asking), &rows);
+            let rooms = (&mut rooms.context, &mut rooms.grouped);
+            let added = self.through_values(state, (layer, &asking), &rows, rooms);
             for (&k, added) in asking.iter().zip(added) {
                 let sums = out[k].iter_mut().zip(added);
                 sums.for_each(|(sum, own)| *sum += own);
@@ -198,25 +213,30 @@ impl CpuDecoder {
     fn through_values(
         &self,
         state: &CpuState,
-        held: &[Held],
         (layer, steps): (usize, &[usize]),
         at_attention: &[f32],
+        (at_context, grouped): (&mut Floats, &mut Floats),
     ) -> Vec<Vec<f32>> {
-        let s = self.shape;
-        let width = s.query_width();
-        let mut at_context = vec![0f32; steps.len() * width];
-        let output = &self.layers[layer].output;
-        transposed_products(&[(output, at_attention)], &mut at_context, |_, _| {});
-        let parts: Option<Vec<(&QueryAttention, &[f32])>> = (steps.iter())
-            .zip(at_context.chunks_exact(width))
-            .map(|(&k, at_context)| Some((held[k].attention(layer)?, at_context)))
+        let (s, count) = (self.shape, steps.len());
+        let attention: Option<Vec<&QueryAttention>> = (steps.iter())
+            .map(|&k| state.held[k].attention(layer))
             .collect();
-        match parts {
-            Some(parts) => {
-                attention::weighed_values(&parts, &state.caches[layer], s.kv_heads, state.prompt)
+        let Some(attention) = attention else {
+            return vec![vec![0.0; state.prompt]; count];
+        };
+        let (width, group) = (s.query_width(), s.query_width() / s.kv_heads);
+        let at_context = at_context.room(count * width);
+        let grouped = grouped.room(count * width);
+        let places = Shares::new(grouped);
+        let output = &self.layers[layer].output;
+        transposed_products(&[(output, at_attention)], at_context, |k, at_context| {
+            for (kv_head, own) in at_context.chunks_exact(group).enumerate() {
+                // SAFETY: each step and key head has a place of its own.
+                unsafe { places.row(kv_head * count + k, group) }.copy_from_slice(own);
             }
-            None => vec![vec![0.0; state.prompt]; steps.len()],
-        }
+        });
+        let cache = &state.caches[layer];
+        attention::weighed_values(&attention, grouped, cache, s.kv_heads, state.prompt)
     }
 }
 

@@ -224,10 +224,14 @@ unsafe fn weigh<S: Simd>(
         let mut k = 0;
         while k < count {
             let mut total = S::splat(0.0);
-            for h in 0..heads {
-                let slope = slopes.add(h / group * jump + h % group * BLOCK + k);
-                let product = S::mul(S::load(p.add(h * BLOCK + k)), S::load(slope));
-                total = S::fma(product, S::splat(*factors.add(h)), total);
+            for first in (0..heads).step_by(group) {
+                let slopes = slopes.add(first / group * jump + k);
+                for own in 0..group {
+                    let h = first + own;
+                    let slope = S::load(slopes.add(own * BLOCK));
+                    let product = S::mul(S::load(p.add(h * BLOCK + k)), slope);
+                    total = S::fma(product, S::splat(*factors.add(h)), total);
+                }
             }
             let total = S::max(S::mul(total, S::splat(share)), S::splat(0.0));
             let take = LANES.min(count - k);

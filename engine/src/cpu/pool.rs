@@ -238,7 +238,12 @@ unsafe impl<T: Send> Sync for Shares<T> {}
 
 impl<T> Shares<T> {
     pub(crate) fn new(slice: &mut [T]) -> Self {
-        Self(slice.as_mut_ptr())
+        Self::to(slice.as_mut_ptr())
+    }
+
+    /// Of places that need not be initialized.
+    pub(crate) fn to(first: *mut T) -> Self {
+        Self(first)
     }
 
     /// Row `index` of rows of `width`.
