@@ -36,7 +36,7 @@ enum What {
         #[arg(long, value_name = "N", default_values_t = [1024, 8192])]
         context: Vec<usize>,
         /// Tokens of one measurement.
-        #[arg(long, value_name = "N", default_value_t = 24)]
+        #[arg(long, value_name = "N", default_value_t = 48)]
         tokens: usize,
         /// Rounds, each of every mode.
         #[arg(long, value_name = "N", default_value_t = 9)]
