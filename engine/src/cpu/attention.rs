@@ -3,8 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::aligned::Floats;
+use super::block::{self, BLOCK};
 use super::cache::Cache;
-use super::kernels::{self, BLOCK};
 use super::math;
 use super::matrix::gemm_f32;
 use super::pool::{self, Shares};
@@ -132,7 +132,7 @@ pub(crate) fn weighed_values(
             for kv_head in 0..kv_heads {
                 // SAFETY: the block has these columns, scratch a place for each head and position.
                 unsafe {
-                    kernels::attention_scores(
+                    block::attention_scores(
                         gradients.as_ptr().add(kv_head * together * dim),
                         together,
                         dim,
@@ -256,13 +256,13 @@ impl Places {
             let (keys, values) = (block.keys.as_ptr().add(at), block.values.as_ptr().add(at));
             let scores = self.shares.at(first * BLOCK);
             let query = queries.as_ptr().add(kv_head * group * dim);
-            kernels::attention_scores(query, group, dim, keys, filled, scores);
+            block::attention_scores(query, group, dim, keys, filled, scores);
             for head in 0..group {
                 let part = self.parts.at(first + head);
                 math::soften_block(scores.add(head * BLOCK), filled, scale, part);
             }
             let to = self.contexts.at(first * dim);
-            kernels::attention_context(scores, group, dim, values, filled, to);
+            block::attention_context(scores, group, dim, values, filled, to);
         }
     }
 

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::aligned::Floats;
-use super::kernels::BLOCK;
+use super::block::BLOCK;
 use super::pool::{self, Shares};
 
 /// Keys and values of one layer.

@@ -14,6 +14,7 @@ use super::several;
 const PIECE_BYTES: usize = 32 << 10;
 /// Outputs of one piece of a matrix-matrix product.
 const PIECE_OUTPUTS: usize = 192;
+
 /// How a product with a transposed matrix is cut: columns of a piece, and stretches of rows, whose parts are added in order.
 /// Columns alone where the matrix stays in a cache; pieces of longer rows where memory has to stream them.
 const fn transposed_cut(bytes: usize) -> (usize, usize) {

@@ -3,6 +3,7 @@
 
 pub(crate) mod aligned;
 mod attention;
+mod block;
 mod cache;
 mod decoder;
 mod gradients;
@@ -10,6 +11,8 @@ mod kernels;
 pub(crate) mod lanes;
 mod math;
 pub(crate) mod matrix;
+#[cfg(test)]
+mod noise;
 pub(crate) mod pool;
 mod prefill;
 mod rescore;

@@ -7,9 +7,9 @@
 
 use super::aligned::Floats;
 use super::attention::{self, QueryAttention};
+use super::block::BLOCK;
 use super::cache::Cache;
 use super::decoder::{CpuDecoder, CpuState, Layer};
-use super::kernels::BLOCK;
 use super::math;
 use super::matrix::Matrix;
 use super::pool::{self, Shares};
