@@ -38,6 +38,15 @@ pub enum EngineError {
     /// The step that a generation took with others did not end.
     #[error("the decode step broke off; this is a fault of the program")]
     Lost,
+    /// A build for a GPU found none that works.
+    #[error(
+        "this build runs models on a GPU, and the first one cannot be used ({reason}): see that `nvidia-smi` lists it, or take a \
+         build without `cuda`, which runs on the CPU"
+    )]
+    NoGpu {
+        /// In the driver's words.
+        reason: String,
+    },
     /// Tensor arithmetic failed (shape or device).
     #[error("inference failed: {0}")]
     Tensor(#[from] candle_core::Error),

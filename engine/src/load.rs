@@ -34,7 +34,16 @@ impl From<&str> for ModelFiles {
 pub fn default_device() -> Result<candle_core::Device, EngineError> {
     #[cfg(feature = "cuda")]
     {
-        let device = candle_core::Device::new_cuda(0)?;
+        let device = candle_core::Device::new_cuda(0).map_err(|error| {
+            // Lines after the first are candle's backtrace.
+            let reason = error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            EngineError::NoGpu { reason }
+        })?;
         gpu::note(&device);
         Ok(device)
     }
