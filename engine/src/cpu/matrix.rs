@@ -522,3 +522,56 @@ pub(crate) unsafe fn gemm_f32(
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::super::noise::{assert_close, noise};
+    use super::*;
+
+    /// Both ways of cutting: a matrix within a cache, and one beyond.
+    #[test]
+    fn transposed_products_are_right_and_each_vector_gets_the_bits_of_one_alone() {
+        for (outputs, inputs) in [(70, 130), (701, 523)] {
+            let weights = [noise(outputs * inputs, 3), noise(outputs * inputs, 4)];
+            let matrices = weights.clone().map(|own| {
+                let tensor = Tensor::from_vec(own, (outputs, inputs), &Device::Cpu);
+                Matrix::from_tensor(tensor.expect("a tensor")).expect("a matrix")
+            });
+            let count = 5;
+            let g = [noise(count * outputs, 7), noise(count * outputs, 8)];
+            let products = |k: std::ops::Range<usize>| {
+                let rows = k.start * outputs..k.end * outputs;
+                let mut out = vec![7f32; k.len() * inputs];
+                let products = [0, 1].map(|m| (&matrices[m], &g[m][rows.clone()]));
+                // What comes after the sums sees them whole.
+                transposed_products(&products, &mut out, |_, own| {
+                    own.iter_mut().for_each(|own| *own *= 2.0);
+                });
+                out
+            };
+            let together = products(0..count);
+            for (k, own) in together.chunks_exact(inputs).enumerate() {
+                assert_eq!(products(k..k + 1), own, "{k}");
+                let exact: Vec<f64> = (0..inputs)
+                    .map(|c| {
+                        let each = (0..2).flat_map(|m| (0..outputs).map(move |r| (m, r)));
+                        let product = |(m, r): (usize, usize)| {
+                            f64::from(weights[m][r * inputs + c]) * f64::from(g[m][k * outputs + r])
+                        };
+                        2.0 * each.map(product).sum::<f64>()
+                    })
+                    .collect();
+                assert_close(own, &exact, 1e-4);
+            }
+            let mut alone = vec![7f32; inputs];
+            matrices[0].transposed_times_vector(&g[0][..outputs], &mut alone);
+            let exact = |c: usize| {
+                let each = (0..outputs).map(|r| weights[0][r * inputs + c] * g[0][r]);
+                each.map(f64::from).sum()
+            };
+            assert_close(&alone, &(0..inputs).map(exact).collect::<Vec<_>>(), 1e-4);
+        }
+    }
+}

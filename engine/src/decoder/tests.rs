@@ -188,7 +188,7 @@ fn held_steps_come_to_the_bits_of_each_alone() {
         // Layers differ from step to step, the last one among them.
         let layers = |step: usize| [step % 3, 3 - step % 2];
         let mut passes = Vec::new();
-        for held in [1, 3, 8] {
+        for held in [1, 3, 8, 11] {
             session.rewind(Wanted::Everything);
             let mut all = Vec::new();
             for step in 0..11 {
